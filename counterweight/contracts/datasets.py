@@ -1,0 +1,122 @@
+"""Datasets: how to read a file, and what was found in it."""
+
+import codecs
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from counterweight.contracts.base import Labels, Name, Request, Timestamp, View
+from counterweight.contracts.problems import Problem
+from counterweight.contracts.splits import Part
+
+DatasetFormat = Literal["csv", "parquet"]
+DatasetState = Literal["processing", "ready", "failed"]
+ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text"]
+
+NULL_VALUES = ("", "NA", "N/A", "?", "null", "NaN")
+"""Cells that mean "missing" unless the user lists others."""
+
+
+class ColumnOptions(Request):
+    """What a user knows better than the file shows."""
+
+    type: ColumnType
+
+
+class DatasetOptions(Request):
+    """How to read the file; whatever is left out is found from its content."""
+
+    format: DatasetFormat | None = None
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] | None = None
+    header: bool | None = None
+    encoding: str | None = Field(default=None, description="The name of a Python codec, such as `latin-1`.")
+    null_values: list[str] | None = Field(default=None, max_length=100, description="Cells that mean missing, instead of the usual ones.")
+    columns: dict[str, ColumnOptions] = {}
+    target: Annotated[int, Field(ge=0)] | str | None = Field(
+        default=None, description="The column to predict: its name, or its 0-based position."
+    )
+    positive_label: str | None = Field(default=None, description="The event, such as `fraud`; the rarer of two classes when left out.")
+    exclude: list[str] = Field(default=[], description="Columns that are never features.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_a_text_codec(cls, name: str | None) -> str | None:
+        if name is None:
+            return None
+        try:
+            if codecs.lookup(name)._is_text_encoding:
+                return codecs.lookup(name).name
+        except LookupError:
+            pass
+        raise ValueError(f"{name!r} is not a text encoding that Python knows; for example utf-8, latin-1, cp1252, utf-16")
+
+
+class NewDataset(Request):
+    """Read the bytes of an existing dataset again, with other options."""
+
+    source_dataset_id: str
+    name: Name | None = None
+    options: DatasetOptions = DatasetOptions()
+
+
+class Column(View):
+    """One column as it was read. `missing` and `distinct` count cells; `distinct` leaves missing cells out."""
+
+    name: str
+    type: ColumnType
+    missing: int
+    distinct: int
+
+
+class ClassShare(View):
+    """One class of the target: its label as written in the file, and how many rows have it."""
+
+    label: str
+    count: int
+    fraction: float
+
+
+class TableFacts(View):
+    """What reading a file found out: everything the service needs to know of it without opening it again.
+
+    `classes` are in class order: numbers by value, text by code point. `part_classes` holds, for each column whose cells are all
+    `train`, `validation` or `test`, the rows of each class in each part.
+    """
+
+    format: DatasetFormat
+    rows: int
+    columns: list[Column]
+    target: str | None
+    positive_label: str | None
+    classes: list[ClassShare]
+    part_classes: dict[str, dict[Part, dict[str, int]]] = {}
+    notes: list[str] = []
+
+
+class DatasetView(View):
+    """A dataset as the service answers it."""
+
+    id: str
+    object: Literal["dataset"] = "dataset"
+    version: int
+    name: str
+    labels: Labels
+    project: str
+    state: DatasetState
+    error: Problem | None
+    sha256: str
+    bytes: int
+    format: DatasetFormat | None
+    kind: Literal["tabular"] = "tabular"
+    rows: int | None
+    rows_refused: int
+    columns: list[Column]
+    target: str | None
+    positive_label: str | None
+    classes: list[ClassShare]
+    imbalance_ratio: float | None
+    notes: list[str]
+    created_at: Timestamp
+    created_by: str | None
+    links: dict[str, str]

@@ -1,0 +1,114 @@
+"""What an evaluation holds: metrics with intervals, and why one is undefined."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from counterweight.contracts.base import Request, View
+
+
+class BestBy(Request):
+    """The threshold that maximises a metric on the validation rows."""
+
+    policy: Literal["max_f1", "max_mcc", "max_balanced_accuracy"] = "max_f1"
+
+
+class Fixed(Request):
+    """A threshold the user knows."""
+
+    policy: Literal["fixed"] = "fixed"
+    value: float = Field(ge=0, le=1)
+
+
+ThresholdPolicy = Annotated[BestBy | Fixed, Field(discriminator="policy")]
+
+
+class EvaluationOptions(Request):
+    """How a trained model is measured."""
+
+    positive_label: str | None = Field(
+        default=None, description="Whom the binary metrics are about; the dataset's positive label when left out."
+    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    threshold: ThresholdPolicy = BestBy()
+
+
+class Metric(View):
+    """A number with its interval; `value` is null when undefined and `low`, `high` when too little is known, with the reason.
+
+    Reasons: `no_positive`, `no_negative`, `no_predicted_positive`, `class_absent:<label>`, `zero_denominator`, `constant_scores`,
+    `too_few`, `unstable` (over 5% of the bootstrap draws undefined).
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+class ClassRows(View):
+    """Rows of one class in a part."""
+
+    label: str
+    count: int
+    fraction: float
+
+
+class Confusion(View):
+    """Rows by true class (first index) and predicted class (second index), in the order of `labels`."""
+
+    labels: list[str]
+    counts: list[list[int]]
+
+
+class PrecisionRecallCurve(View):
+    """Precision and recall of "positive if score >= threshold", thresholds descending; at most 1,000 points, exact at the ends."""
+
+    thresholds: list[float]
+    precision: list[float]
+    recall: list[float]
+
+
+class Curves(View):
+    """The curves of one class (the positive one when there are two)."""
+
+    precision_recall: PrecisionRecallCurve | None
+
+
+class SplitEvaluation(View):
+    """How the model does on one part of the rows. `curves` are by class label."""
+
+    rows: int
+    classes: list[ClassRows]
+    metrics: dict[str, Metric]
+    per_class: dict[str, dict[str, Metric]]
+    baselines: dict[Literal["constant"], dict[str, Metric]]
+    confusion: Confusion
+    curves: dict[str, Curves]
+
+
+class ThresholdChoice(View):
+    """The score from which on a row is called positive; null with a reason where there is none (several classes, constant scores)."""
+
+    policy: str
+    value: float | None
+    reason: str | None = None
+    chosen_on: Literal["validation"] = "validation"
+
+
+class Calibration(View):
+    """Raw or corrected probabilities, whichever had the lower log-loss on the validation rows. Figures are of the validation rows."""
+
+    method: Literal["analytic"] = "analytic"
+    parameters: dict[str, float]
+    before: dict[str, float]
+    after: dict[str, float]
+    chosen: Literal["raw", "corrected"]
+
+
+class Evaluation(View):
+    """Everything measured of a trained model."""
+
+    splits: dict[Literal["validation", "test"], SplitEvaluation]
+    threshold: ThresholdChoice
+    calibration: Calibration

@@ -1,0 +1,208 @@
+"""Jobs: what to train and how, and how far it has come."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from counterweight.contracts.base import Labels, Name, Request, Timestamp, View
+from counterweight.contracts.evaluation import EvaluationOptions, Metric
+from counterweight.contracts.learners import Auto, ConcreteLearner, Learner
+from counterweight.contracts.losses import CrossEntropy, Loss, ResolvedLoss
+from counterweight.contracts.problems import JobProblem
+from counterweight.contracts.splits import Split, StratifiedSplit
+
+JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+Phase = Literal["waiting", "loading", "training", "evaluating", "exporting"]
+FailureClass = Literal["data", "diverged", "out_of_memory", "timeout", "lost_worker", "internal"]
+Action = Literal["cancel"]
+
+
+class EarlyStopping(Request):
+    """Stop when `metric` on the validation rows has not improved for `patience` epochs, and keep the best epoch's weights."""
+
+    metric: Literal["average_precision", "log_loss"] = "average_precision"
+    patience: int = Field(default=20, ge=1, le=10_000)
+
+
+class Training(Request):
+    """The training loop's settings. `batch_size` null becomes min(256, max(32, rows / 50))."""
+
+    max_epochs: int = Field(default=200, ge=1, le=100_000)
+    batch_size: Annotated[int, Field(ge=1, le=1_048_576)] | None = None
+    learning_rate: float = Field(default=3e-3, gt=0, le=10)
+    weight_decay: float = Field(default=1e-4, ge=0, le=10)
+    optimizer: Literal["adamw"] = "adamw"
+    schedule: Literal["flat_cosine", "cosine", "constant"] = "flat_cosine"
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    early_stopping: EarlyStopping | None = EarlyStopping()
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+
+class Resources(Request):
+    """Where the job may run."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Limits(Request):
+    """When to give up: `max_attempts` counts attempts whose own process died or raised while its worker lived."""
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+
+
+class JobSpec(Request):
+    """A job as a user writes it; only `dataset_id` is required."""
+
+    name: Name | None = None
+    labels: Labels = {}
+    dataset_id: str
+    target: str | None = None
+    exclude: list[str] = []
+    split: Split = StratifiedSplit()
+    learner: Learner = Auto()
+    loss: Loss = CrossEntropy()
+    training: Training = Training()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    resources: Resources = Resources()
+    limits: Limits = Limits()
+    priority: int = Field(default=50, ge=0, le=100)
+
+
+class ResolvedSpec(JobSpec):
+    """A job with every default settled at submission: what is stored, and what a worker runs."""
+
+    name: Name
+    target: str
+    learner: ConcreteLearner
+
+
+class Environment(View):
+    """What the job ran on."""
+
+    python: str
+    torch: str
+    device_name: str
+    threads: int
+
+
+class Resolved(View):
+    """What only training could choose."""
+
+    learner: ConcreteLearner
+    device: str
+    precision: str
+    cohort_size: int
+    environment: Environment
+
+
+class Progress(View):
+    """How far training has come; `rows_per_s` counts training rows."""
+
+    epoch: int
+    epochs: int
+    fraction: float
+    eta_s: float | None
+    rows_per_s: float | None
+
+
+class SeriesSummary(View):
+    """The latest and the best value of a metric while training."""
+
+    value: float
+    best: float
+    best_epoch: int
+    goal: Literal["min", "max"]
+
+
+class QueueView(View):
+    """Where a queued job stands; null once it runs."""
+
+    position: int | None
+    eta_s: float | None = None
+    blocked_by: list[str] = []
+
+
+class AttemptView(View):
+    """One try at the job by one worker."""
+
+    number: int
+    worker: str
+    device: str | None
+    started_at: Timestamp
+    heartbeat_at: Timestamp | None
+
+
+class DatasetRef(View):
+    """Which bytes the job trained on."""
+
+    id: str
+    sha256: str
+
+
+class Usage(View):
+    """Seconds spent waiting and running, over all attempts."""
+
+    queued_s: float
+    run_s: float
+    gpu_s: float
+
+
+class JobView(View):
+    """A job as the service answers it."""
+
+    id: str
+    object: Literal["job"] = "job"
+    version: int
+    name: str
+    labels: Labels
+    project: str
+    spec: ResolvedSpec
+    resolved: Resolved | None
+    loss: ResolvedLoss
+    state: JobState
+    phase: Phase
+    state_reason: str | None
+    is_terminal: bool
+    allowed_actions: list[Action]
+    study_id: str | None = None
+    cohort_id: str | None = None
+    retry_of: str | None = None
+    dataset: DatasetRef
+    queue: QueueView
+    progress: Progress | None
+    latest: dict[str, SeriesSummary]
+    metrics: dict[str, Metric]
+    attempt: AttemptView | None
+    model_id: str | None
+    error: JobProblem | None
+    created_at: Timestamp
+    queued_at: Timestamp
+    started_at: Timestamp | None
+    finished_at: Timestamp | None
+    usage: Usage
+    links: dict[str, str]
+
+
+class Transition(View):
+    """One change of state, and why."""
+
+    at: Timestamp
+    from_state: JobState | None
+    to_state: JobState
+    reason: str
+
+
+class MetricSeries(View):
+    """The points of one metric; `step` counts optimiser steps, `time` is Unix seconds."""
+
+    name: str
+    count: int
+    columns: tuple[Literal["step"], Literal["epoch"], Literal["time"], Literal["value"]] = ("step", "epoch", "time", "value")
+    points: list[tuple[int, int, float, float]]
+    reduced: bool
+
+
+class MetricsView(View):
+    """Metrics recorded while training."""
+
+    series: list[MetricSeries]

@@ -1,0 +1,131 @@
+"""What an agent tells a child process, and what the child reports back, as JSON over a pipe.
+
+JSON, because a child reads users' files: whatever it sends must be data, never code.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from counterweight.contracts.base import View
+from counterweight.contracts.datasets import DatasetOptions, TableFacts
+from counterweight.contracts.evaluation import Evaluation
+from counterweight.contracts.jobs import FailureClass, Phase, Resolved, ResolvedSpec
+
+
+class StoredFile(View):
+    """A finished file: its name for the user, its path under the files' root, its size and its digest."""
+
+    name: str
+    path: str
+    bytes: int
+    sha256: str
+
+
+class IngestTask(View):
+    """Read the file at `source` into `folder`; all paths are absolute."""
+
+    source: str
+    folder: str
+    options: DatasetOptions
+    memory_limit_mb: int = 2048
+    threads: int = 2
+
+
+class Ingested(View):
+    """The file was read: its facts, and the canonical table's file name in the task's folder."""
+
+    kind: Literal["ingested"] = "ingested"
+    facts: TableFacts
+    table: str
+
+
+class IngestRefused(View):
+    """The file cannot be read: where, what was found, and what to do."""
+
+    kind: Literal["ingest_refused"] = "ingest_refused"
+    code: str
+    detail: str
+
+
+class Member(View):
+    """One job of a cohort: `folder` is where it may write its files."""
+
+    job_id: str
+    spec: ResolvedSpec
+    folder: str
+
+
+class TrainerTask(View):
+    """Train the members together; all use the table at `table`. All paths are absolute."""
+
+    members: list[Member]
+    table: str
+    table_sha256: str
+    facts: TableFacts
+    cache_folder: str
+    device: str
+    threads: int
+
+
+class PhaseChanged(View):
+    """A member entered a phase; `resolved` comes with the first one that knows it."""
+
+    kind: Literal["phase"] = "phase"
+    job_id: str
+    phase: Phase
+    resolved: Resolved | None = None
+
+
+class EpochDone(View):
+    """A member finished an epoch: `values` by series name, such as `validation/average_precision`."""
+
+    kind: Literal["epoch"] = "epoch"
+    job_id: str
+    epoch: int
+    epochs: int
+    step: int
+    time: float
+    values: dict[str, float]
+    rows_per_s: float | None = None
+    eta_s: float | None = None
+
+
+class Succeeded(View):
+    """A member is done: its evaluation, and its files in its folder (`path` is the file's name there)."""
+
+    kind: Literal["succeeded"] = "succeeded"
+    job_id: str
+    evaluation: Evaluation
+    files: list[StoredFile]
+
+
+class Failed(View):
+    """A member cannot go on, for a reason its owner can act on."""
+
+    kind: Literal["failed"] = "failed"
+    job_id: str
+    failure_class: FailureClass
+    detail: str
+    hint: str | None = None
+
+
+class Cancelled(View):
+    """A member stopped because it was told to."""
+
+    kind: Literal["cancelled"] = "cancelled"
+    job_id: str
+
+
+class Cancel(View):
+    """The agent asks the child to stop a member."""
+
+    kind: Literal["cancel"] = "cancel"
+    job_id: str
+
+
+IngestMessage = Annotated[Ingested | IngestRefused, Field(discriminator="kind")]
+TrainerMessage = Annotated[PhaseChanged | EpochDone | Succeeded | Failed | Cancelled, Field(discriminator="kind")]
+
+INGEST_MESSAGE: TypeAdapter[Ingested | IngestRefused] = TypeAdapter(IngestMessage)
+TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Succeeded | Failed | Cancelled] = TypeAdapter(TrainerMessage)

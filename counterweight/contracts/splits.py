@@ -1,0 +1,58 @@
+"""How the rows of a dataset are divided into training, validation and test rows."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from counterweight.contracts.base import Request
+
+PARTS = ("train", "validation", "test")
+Part = Literal["train", "validation", "test"]
+
+MINIMUM_ROWS_PER_CLASS = 3
+"""One row of each class for each part."""
+
+
+class StratifiedSplit(Request):
+    """Random parts with the same share of every class."""
+
+    kind: Literal["stratified"] = "stratified"
+    validation: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave no rows to train on; their sum must be under 1")
+        return self
+
+    def part_counts(self, rows: int) -> tuple[int, int, int]:
+        """Divide `rows` rows of one class into train, validation and test by largest remainder, at least one each.
+
+        Ties go to the earlier part. ValueError under `MINIMUM_ROWS_PER_CLASS` rows.
+        """
+        if rows < MINIMUM_ROWS_PER_CLASS:
+            raise ValueError(f"{rows} rows cannot give one row to each of {len(PARTS)} parts")
+        shares = [1 - self.validation - self.test, self.validation, self.test]
+        # Rounded, so that a tie is a tie: 10 * 0.65 is 6.499999999999999.
+        exact = [round(rows * share, 9) for share in shares]
+        counts = [int(value) for value in exact]
+        by_remainder = sorted(range(3), key=lambda part: counts[part] - exact[part])
+        for part in by_remainder[: rows - sum(counts)]:
+            counts[part] += 1
+        for part in range(3):
+            if counts[part] == 0:
+                counts[counts.index(max(counts))] -= 1
+                counts[part] = 1
+        return counts[0], counts[1], counts[2]
+
+
+class ColumnSplit(Request):
+    """Parts named by a column that holds `train`, `validation` or `test` in every row."""
+
+    kind: Literal["column"] = "column"
+    column: str
+
+
+Split = Annotated[StratifiedSplit | ColumnSplit, Field(discriminator="kind")]
