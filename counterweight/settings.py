@@ -1,0 +1,106 @@
+"""The settings of a server and of a client: environment variables named COUNTERWEIGHT_*."""
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class ServerSettings(BaseSettings):
+    """Everything a server process reads from its environment."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERWEIGHT_", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    home: Path = Field(default=Path(".counterweight"), description="Folder of the embedded database, files and logs.")
+    database_url: SecretStr | None = Field(default=None, description="`postgresql+psycopg://…`; SQLite in the home when left out.")
+    files_url: str | None = Field(default=None, description="Where files are kept, as `file:///folder`; in the home when left out.")
+    bind: str = Field(default="127.0.0.1:8321", description="Address and port to listen on.")
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[], description="Further `Host` names to answer, comma-separated.")
+    devices: str = Field(default="auto", description="`auto`, `cpu`, or a list such as `cuda:0,cuda:1`.")
+    workers: int | None = Field(default=None, ge=0, le=1024, description="Trainer processes on this host; 0 serves the API only.")
+    lease_s: float = Field(default=30.0, gt=0, description="Seconds without a beat after which a worker counts as lost.")
+    bootstrap_key: SecretStr | None = Field(default=None, description="Makes the first admin key; at least 32 characters.")
+    max_upload_bytes: int = Field(default=10 * 2**30, gt=0, description="Largest upload accepted.")
+    log_format: Literal["text", "json"] = Field(default="text", description="How log lines look.")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, hosts: object) -> object:
+        return [host.strip() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
+
+    @field_validator("bind")
+    @classmethod
+    def _has_a_port(cls, bind: str) -> str:
+        host, separator, port = bind.rpartition(":")
+        if not separator or not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"{bind!r} is not an address and a port, such as 127.0.0.1:8321")
+        return bind
+
+    @field_validator("bootstrap_key")
+    @classmethod
+    def _is_long(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 32:
+            raise ValueError("the bootstrap key must have at least 32 characters; for example the output of `openssl rand -hex 32`")
+        return key
+
+    @field_validator("files_url")
+    @classmethod
+    def _is_a_file_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith("file:///"):
+            raise ValueError(
+                f"{url!r} is not a folder's URL; this release keeps files in a local or shared folder, such as file:///srv/counterweight"
+            )
+        return url
+
+    @property
+    def host(self) -> str:
+        return self.bind.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.bind.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The `Host` names this server answers to, without ports."""
+        return frozenset({*LOOPBACK_NAMES, self.host, socket.gethostname(), *self.allowed_hosts})
+
+    @property
+    def is_embedded(self) -> bool:
+        return self.sqlalchemy_url.startswith("sqlite")
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.home / 'counterweight.db'}"
+
+    @property
+    def files_folder(self) -> Path:
+        return Path(self.files_url.removeprefix("file://")) if self.files_url else self.home / "files"
+
+
+class ClientSettings(BaseSettings):
+    """Where a client finds its server."""
+
+    model_config = SettingsConfigDict(env_prefix="COUNTERWEIGHT_", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    url: str = "http://127.0.0.1:8321"
+    api_key: SecretStr | None = None

@@ -1,0 +1,75 @@
+"""Connections to the record: one way to read, one way to write, on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session, sessionmaker
+
+BUSY_TIMEOUT_S = 30
+
+
+class Database:
+    """Sessions that read, and sessions that write and commit; `close` gives the connections back.
+
+    On SQLite a writer takes its lock at BEGIN: a transaction that reads first and writes later fails at once with
+    "database is locked" whatever the timeout. Writers of one process share one connection, since SQLite's wait is unfair.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._reader = _sqlite_engine(url, writes=False) if self.is_sqlite else _postgres_engine(url)
+        self._writer = _sqlite_engine(url, writes=True) if self.is_sqlite else self._reader
+        self._reads = sessionmaker(self._reader)
+        self._writes = sessionmaker(self._writer, expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent view; nothing written in it is kept."""
+        with self._reads() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: committed, durably, when the block ends; rolled back when it raises."""
+        with self._writes.begin() as session:
+            yield session
+
+    @property
+    def writer(self) -> Engine:
+        return self._writer
+
+    def close(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _postgres_engine(url: str) -> Engine:
+    return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=BUSY_TIMEOUT_S)
+
+
+def _sqlite_engine(url: str, *, writes: bool) -> Engine:
+    path = make_url(url).database
+    if not path or path == ":memory:":
+        raise ValueError(f"{url!r} names no file; Counterweight keeps its record in one, such as sqlite:////srv/counterweight.db")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    size = {"pool_size": 1, "max_overflow": 0} if writes else {"pool_size": 20, "max_overflow": 20}
+    engine = create_engine(url, pool_timeout=BUSY_TIMEOUT_S, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **size)
+
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # The driver must not begin transactions by itself.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        if not writes:
+            connection.execute("PRAGMA query_only=ON")
+
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", begin)
+    return engine

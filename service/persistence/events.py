@@ -1,0 +1,78 @@
+"""The event log: every change of state, written in the transaction that makes it."""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from counterweight.contracts.datasets import DatasetState
+from counterweight.contracts.jobs import JobState
+from service.domain import lifecycle
+from service.persistence.tables import Dataset, Event, Job
+
+CHANNEL = "counterweight"
+"""The PostgreSQL notification channel; a notification carries the id of what changed."""
+
+
+def move_job(session: Session, job: Job, state: JobState, reason: str, now: datetime) -> None:
+    """Change a job's state as the lifecycle allows, keep the account of its time, and log it."""
+    before = job.state
+    if not lifecycle.allows(before, state):
+        raise ValueError(f"a job cannot go from {before} to {state}")
+    since = job.queued_at if before == "queued" else job.started_at
+    if since is not None and state != "cancelling":
+        elapsed = max(0.0, (now - since).total_seconds())
+        if before == "queued":
+            job.queued_s += elapsed
+        else:
+            job.run_s += elapsed
+    job.state, job.state_reason = state, reason
+    job.version += 1
+    if state == "queued":
+        job.queued_at, job.phase = now, "waiting"
+    elif state == "running":
+        job.started_at, job.phase = now, "loading"
+    if state not in lifecycle.HELD:
+        job.agent_id = None
+    if lifecycle.is_terminal(state):
+        job.finished_at = now
+    _log(session, job.project_id, job.id, "job", before, state, reason, now)
+
+
+def log_new_job(session: Session, job: Job, now: datetime) -> None:
+    _log(session, job.project_id, job.id, "job", None, job.state, "submitted", now)
+
+
+def move_dataset(session: Session, dataset: Dataset, state: DatasetState, reason: str, now: datetime) -> None:
+    before, dataset.state = dataset.state, state
+    dataset.version += 1
+    dataset.agent_id = None
+    _log(session, dataset.project_id, dataset.id, "dataset", before, state, reason, now)
+
+
+def log_new_dataset(session: Session, dataset: Dataset, now: datetime) -> None:
+    _log(session, dataset.project_id, dataset.id, "dataset", None, dataset.state, "uploaded", now)
+
+
+def announce(session: Session, subject: str) -> None:
+    """Tell listeners, when this transaction commits, that `subject` changed. SQLite needs no telling: its readers watch the file."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_notify(CHANNEL, subject)))
+
+
+def of_subject(session: Session, subject: str) -> list[Event]:
+    """Everything that happened to one job or dataset, in order."""
+    return list(session.scalars(select(Event).where(Event.subject == subject).order_by(Event.id)))
+
+
+def since(session: Session, last_id: int, limit: int = 1000) -> list[Event]:
+    return list(session.scalars(select(Event).where(Event.id > last_id).order_by(Event.id).limit(limit)))
+
+
+def last_id(session: Session) -> int:
+    return session.scalar(select(func.max(Event.id))) or 0
+
+
+def _log(session: Session, project_id: str, subject: str, kind: str, before: str | None, after: str, reason: str, now: datetime) -> None:
+    session.add(Event(at=now, project_id=project_id, subject=subject, kind=kind, from_state=before, to_state=after, reason=reason))
+    announce(session, subject)

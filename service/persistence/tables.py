@@ -1,0 +1,298 @@
+"""The tables of the record."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from counterweight.contracts.datasets import ClassShare, Column, DatasetFormat, DatasetOptions, DatasetState
+from counterweight.contracts.evaluation import Evaluation
+from counterweight.contracts.jobs import JobState, Phase, Progress, Resolved, ResolvedSpec
+from counterweight.contracts.losses import ResolvedLoss
+from counterweight.contracts.problems import JobProblem, Problem
+from counterweight.contracts.splits import Part
+from service.persistence.types import Moment, Serial, Stored
+
+DEFAULT_PROJECT = "prj_default"
+
+
+class Table(DeclarativeBase):
+    """Base of all tables; every constraint has a name, so that migrations can speak of it."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: Moment(), dict[str, str]: Stored(dict[str, str]), str: String(), float: Float(), int: Integer()}
+
+
+class Project(Table):
+    """Whom datasets and jobs belong to."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class ApiKey(Table):
+    """A bearer key; only its SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str]
+    sha256: Mapped[str] = mapped_column(unique=True)
+    scope: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class IdempotentAnswer(Table):
+    """What a POST with an idempotency key was answered, to be given again to its repeats."""
+
+    __tablename__ = "idempotent_answers"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[str]
+    status: Mapped[int]
+    location: Mapped[str]
+    body: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Agent(Table):
+    """A worker process. It is alive while `beat` moves; one that stops beating for a lease is lost."""
+
+    __tablename__ = "agents"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    home_id: Mapped[str] = mapped_column(index=True)
+    host: Mapped[str]
+    devices: Mapped[list[str]] = mapped_column(Stored(list[str]))
+    beat: Mapped[int] = mapped_column(BigInteger)
+    beat_at: Mapped[datetime]
+    started_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("ix_agents_living", "id", postgresql_where=text("stopped_at IS NULL"), sqlite_where=text("stopped_at IS NULL")),
+    )
+
+
+class Leased:
+    """Work an agent can hold: only the holder of the present `fence` may write to it."""
+
+    agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"), index=True)
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+
+
+class Dataset(Leased, Table):
+    """An uploaded file, and what reading it found."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    version: Mapped[int] = mapped_column(default=1)
+    name: Mapped[str]
+    labels: Mapped[dict[str, str]]
+    state: Mapped[DatasetState] = mapped_column(String())
+    error: Mapped[Problem | None] = mapped_column(Stored(Problem))
+    sha256: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    source_path: Mapped[str]
+    table_path: Mapped[str | None]
+    table_sha256: Mapped[str | None]
+    options: Mapped[DatasetOptions] = mapped_column(Stored(DatasetOptions))
+    options_sha256: Mapped[str]
+    format: Mapped[DatasetFormat | None] = mapped_column(String())
+    rows: Mapped[int | None] = mapped_column(BigInteger)
+    columns: Mapped[list[Column]] = mapped_column(Stored(list[Column]))
+    target: Mapped[str | None]
+    positive_label: Mapped[str | None]
+    classes: Mapped[list[ClassShare]] = mapped_column(Stored(list[ClassShare]))
+    part_classes: Mapped[dict[str, dict[Part, dict[str, int]]]] = mapped_column(Stored(dict[str, dict[Part, dict[str, int]]]))
+    notes: Mapped[list[str]] = mapped_column(Stored(list[str]))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None]
+
+    __table_args__ = (
+        UniqueConstraint("project_id", "sha256", "options_sha256", name="uq_datasets_content"),
+        Index("ix_datasets_project_newest", "project_id", "id"),
+        Index("ix_datasets_processing", "id", postgresql_where=text("state = 'processing'"), sqlite_where=text("state = 'processing'")),
+        CheckConstraint("state IN ('processing', 'ready', 'failed')", name="state"),
+    )
+
+
+class Job(Leased, Table):
+    """A training job: also its own place in the queue."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    version: Mapped[int] = mapped_column(default=1)
+    name: Mapped[str]
+    labels: Mapped[dict[str, str]]
+    spec: Mapped[ResolvedSpec] = mapped_column(Stored(ResolvedSpec))
+    loss: Mapped[ResolvedLoss] = mapped_column(Stored(ResolvedLoss))
+    loss_kind: Mapped[str]
+    learner_kind: Mapped[str]
+    state: Mapped[JobState] = mapped_column(String())
+    phase: Mapped[Phase] = mapped_column(String())
+    state_reason: Mapped[str | None]
+    priority: Mapped[int]
+    resolved: Mapped[Resolved | None] = mapped_column(Stored(Resolved))
+    progress: Mapped[Progress | None] = mapped_column(Stored(Progress))
+    error: Mapped[JobProblem | None] = mapped_column(Stored(JobProblem))
+    model_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None]
+    queued_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    queued_s: Mapped[float] = mapped_column(default=0.0)
+    run_s: Mapped[float] = mapped_column(default=0.0)
+    gpu_s: Mapped[float] = mapped_column(default=0.0)
+
+    dataset: Mapped[Dataset] = relationship(lazy="raise")
+    attempts: Mapped[list["Attempt"]] = relationship(lazy="raise", order_by="Attempt.number")
+    series: Mapped[list["Series"]] = relationship(lazy="raise", order_by="Series.name")
+    results: Mapped[list["FinalMetric"]] = relationship(lazy="raise", order_by="FinalMetric.name")
+
+    __table_args__ = (
+        Index("ix_jobs_project_newest", "project_id", "id"),
+        Index("ix_jobs_project_state", "project_id", "state", "id"),
+        # Over queued jobs only: a claim's cost does not grow with the jobs that have ended.
+        Index(
+            "ix_jobs_queue",
+            "priority",
+            "queued_at",
+            "id",
+            postgresql_where=text("state = 'queued'"),
+            sqlite_where=text("state = 'queued'"),
+        ),
+        CheckConstraint("state IN ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')", name="state"),
+        CheckConstraint("(agent_id IS NOT NULL) = (state IN ('running', 'cancelling'))", name="held"),
+    )
+
+
+class Attempt(Table):
+    """One claim of a job: who had it, and how that ended."""
+
+    __tablename__ = "attempts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agents.id"))
+    device: Mapped[str | None]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    detail: Mapped[str | None]
+
+    agent: Mapped[Agent] = relationship(lazy="raise")
+
+
+class MetricPoint(Table):
+    """One value of one metric at one optimiser step. Repeating a write changes nothing."""
+
+    __tablename__ = "metric_points"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    series: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    epoch: Mapped[int]
+    time: Mapped[float]
+    value: Mapped[float]
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Series(Table):
+    """Latest and best of a metric while training, so that lists never read its history."""
+
+    __tablename__ = "series"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float]
+    best: Mapped[float]
+    best_epoch: Mapped[int]
+    goal: Mapped[str]
+
+
+class FinalMetric(Table):
+    """A metric of the finished model, with its interval."""
+
+    __tablename__ = "final_metrics"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[float | None]
+    low: Mapped[float | None]
+    high: Mapped[float | None]
+    reason: Mapped[str | None]
+
+
+class JobEvaluation(Table):
+    """The whole evaluation of a finished job."""
+
+    __tablename__ = "evaluations"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    body: Mapped[Evaluation] = mapped_column(Stored(Evaluation))
+
+
+class Model(Table):
+    """A trained model, published in the transaction that ended its job."""
+
+    __tablename__ = "models"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    created_at: Mapped[datetime]
+
+
+class Artifact(Table):
+    """A file a job made: written and synced before this row points to it."""
+
+    __tablename__ = "artifacts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+
+
+class Event(Table):
+    """Something that happened, in order: each change of state of a job or a dataset."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    project_id: Mapped[str]
+    subject: Mapped[str]
+    kind: Mapped[str]
+    from_state: Mapped[str | None]
+    to_state: Mapped[str | None]
+    reason: Mapped[str]
+
+    __table_args__ = (Index("ix_events_subject", "subject", "id"), {"sqlite_autoincrement": True})

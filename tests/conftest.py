@@ -1,0 +1,92 @@
+"""Fixtures all tests share: a fresh, migrated record on each database."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from service.persistence import schema
+from service.persistence.database import Database
+from service.persistence.files import Files
+
+POSTGRES_URL = os.environ.get("COUNTERWEIGHT_TEST_POSTGRES_URL", "postgresql+psycopg:///postgres")
+
+
+def _admin(statement: str) -> None:
+    conninfo = make_url(POSTGRES_URL).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=3) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]  # Only names made below are put into it.
+
+
+def _postgres_answers() -> bool:
+    try:
+        _admin("SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+HAS_POSTGRES = _postgres_answers()
+BACKENDS = ("sqlite", "postgresql")
+
+
+def pytest_report_header() -> str:
+    ran_on = "SQLite and PostgreSQL" if HAS_POSTGRES else "SQLite only: no PostgreSQL answered at COUNTERWEIGHT_TEST_POSTGRES_URL"
+    return f"record tested on: {ran_on}"
+
+
+def _drop(name: str) -> None:
+    _admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "counterweight.db"
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Iterator[str]:
+    name = f"cw_template_{secrets.token_hex(6)}"
+    _admin(f'CREATE DATABASE "{name}"')
+    database = Database(make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False))
+    schema.upgrade(database)
+    database.close()
+    yield name
+    _drop(name)
+
+
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated, empty database of the test's own."""
+    if request.param == "sqlite":
+        path = tmp_path / "counterweight.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    if not HAS_POSTGRES:
+        pytest.skip("no PostgreSQL answers")
+    name = f"cw_test_{secrets.token_hex(6)}"
+    _admin(f'CREATE DATABASE "{name}" TEMPLATE "{request.getfixturevalue("postgres_template")}"')
+    yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
+    _drop(name)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path / "files")

@@ -1,0 +1,53 @@
+"""Migrations: both ways, the same as the tables, and safe when two processes migrate at once."""
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect
+
+from service.persistence import schema
+from service.persistence.database import Database
+from service.persistence.tables import Table
+
+
+def test_migrations_go_up_down_and_up_again(database: Database) -> None:
+    schema.downgrade(database, "base")
+    emptied = set(inspect(database.writer).get_table_names())
+
+    schema.upgrade(database)
+
+    assert emptied == {"alembic_version"}
+    assert schema.current(database) == schema.head()
+
+
+def test_migrated_schema_equals_the_tables(database: Database) -> None:
+    with database.read() as session:
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_two_processes_may_migrate_at_once(database: Database) -> None:
+    schema.downgrade(database, "base")
+    url = database.url.render_as_string(hide_password=False)
+    script = "import sys; from service.persistence import schema; from service.persistence.database import Database as D; schema.upgrade(D(sys.argv[1]))"
+
+    both = [subprocess.Popen([sys.executable, "-c", script, url], stderr=subprocess.PIPE) for _ in range(2)]
+    errors = [process.communicate()[1].decode() for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], errors
+    assert schema.current(database) == schema.head()
+
+
+def test_a_database_without_schema_is_told_how_to_get_one(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / secrets.token_hex(4)}.db")
+
+    with pytest.raises(schema.SchemaOutdated, match="counterweight migrate"):
+        schema.wait_until_current(database, timeout_s=0)
+
+    database.close()
