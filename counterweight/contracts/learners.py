@@ -14,12 +14,17 @@ class Linear(Request):
 
 
 class Mlp(Request):
-    """A multilayer perceptron: `depth` hidden layers of `width` units."""
+    """A multilayer perceptron: `depth` hidden layers of `width` units.
+
+    `numeric_embedding` adds a piecewise-linear embedding of the numeric columns beside their scaled values; `auto` is a choice
+    that training makes.
+    """
 
     kind: Literal["mlp"] = "mlp"
     width: int = Field(default=128, ge=1, le=4096)
     depth: int = Field(default=2, ge=1, le=8)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    numeric_embedding: Literal["auto", "none", "piecewise_linear"] = "auto"
 
 
 class Auto(Request):

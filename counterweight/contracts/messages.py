@@ -38,6 +38,7 @@ class Ingested(View):
     kind: Literal["ingested"] = "ingested"
     facts: TableFacts
     table: str
+    table_sha256: str = ""
 
 
 class IngestRefused(View):

@@ -32,3 +32,8 @@ class JobProblem(Problem):
 
     failure_class: str
     hint: str | None = None
+
+
+def problem_type(code: str) -> str:
+    """The URI reference that names a kind of problem."""
+    return f"/docs/errors#{code}"

@@ -146,6 +146,7 @@ def upgrade() -> None:
         sa.Column("loss", JSON, nullable=False),
         sa.Column("loss_kind", sa.String(), nullable=False),
         sa.Column("learner_kind", sa.String(), nullable=False),
+        sa.Column("device", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("phase", sa.String(), nullable=False),
         sa.Column("state_reason", sa.String(), nullable=True),

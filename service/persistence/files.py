@@ -29,12 +29,17 @@ class Files:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
+    def make_attempt_folder(self, relative: str) -> Path:
+        """Make the folder of a new attempt, named by its fence, and remove what earlier attempts left beside it."""
+        folder = self.make_folder(relative)
+        for sibling in folder.parent.iterdir():
+            if sibling.is_dir() and sibling != folder:
+                shutil.rmtree(sibling, ignore_errors=True)
+        return folder
+
     def receive(self) -> "Incoming":
         """Start a file of unknown size; use as a context manager, so that one that is not kept leaves nothing."""
         return Incoming(self, self._incoming / secrets.token_hex(16))
-
-    def remove_folder(self, relative: str) -> None:
-        shutil.rmtree(self.path(relative), ignore_errors=True)
 
     def sweep_incoming(self, older_than_s: float, now_s: float) -> int:
         """Remove what interrupted uploads left behind; return how many files that were."""

@@ -150,6 +150,7 @@ class Job(Leased, Table):
     loss: Mapped[ResolvedLoss] = mapped_column(Stored(ResolvedLoss))
     loss_kind: Mapped[str]
     learner_kind: Mapped[str]
+    device: Mapped[str] = mapped_column(default="auto")
     state: Mapped[JobState] = mapped_column(String())
     phase: Mapped[Phase] = mapped_column(String())
     state_reason: Mapped[str | None]

@@ -1,0 +1,127 @@
+"""Writes what a child process reports into the record, one fenced transaction at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from counterweight.contracts.datasets import TableFacts
+from counterweight.contracts.ids import new_id
+from counterweight.contracts.jobs import Progress
+from counterweight.contracts.messages import Cancelled, EpochDone, Failed, PhaseChanged, Succeeded
+from service.persistence import events, queue
+from service.persistence.tables import Artifact, Attempt, Dataset, FinalMetric, Job, JobEvaluation, MetricPoint, Model, Series
+
+TrainerReport: TypeAlias = PhaseChanged | EpochDone | Succeeded | Failed | Cancelled
+
+
+def record_job(session: Session, claim: queue.Claim, messages: Sequence[TrainerReport], now: datetime) -> None:
+    """Write a trainer's messages about one job, in order; LostClaim when the claim no longer stands."""
+    job = queue.lock(session, Job, claim)
+    epochs = [message for message in messages if isinstance(message, EpochDone)]
+    _record_epochs(session, job, epochs)
+    for message in messages:
+        if isinstance(message, PhaseChanged):
+            _record_phase(session, job, message)
+        elif isinstance(message, Succeeded):
+            _record_success(session, job, message, now)
+        elif isinstance(message, Failed):
+            queue.fail(session, job, message.failure_class, message.detail, message.hint, now)
+        elif isinstance(message, Cancelled):
+            queue.cancelled(session, job, now)
+
+
+def record_dataset(session: Session, claim: queue.Claim, facts: TableFacts, table_path: str, table_sha256: str, now: datetime) -> None:
+    """Publish what reading a file found; LostClaim when the claim no longer stands."""
+    dataset = queue.lock(session, Dataset, claim)
+    dataset.table_path, dataset.table_sha256 = table_path, table_sha256
+    dataset.format, dataset.rows, dataset.columns = facts.format, facts.rows, facts.columns
+    dataset.target, dataset.positive_label, dataset.classes = facts.target, facts.positive_label, facts.classes
+    dataset.part_classes, dataset.notes = facts.part_classes, facts.notes
+    events.move_dataset(session, dataset, "ready", "read", now)
+
+
+def _record_phase(session: Session, job: Job, message: PhaseChanged) -> None:
+    if job.phase != message.phase:
+        job.phase = message.phase
+        job.version += 1
+        events.announce(session, job.id)
+    if message.resolved is not None:
+        job.resolved = message.resolved
+        attempt = session.query(Attempt).filter_by(job_id=job.id, fence=job.fence).one()
+        attempt.device = message.resolved.device
+
+
+def _record_epochs(session: Session, job: Job, epochs: Sequence[EpochDone]) -> None:
+    if not epochs:
+        return
+    points = [
+        {"job_id": job.id, "series": name, "step": epoch.step, "epoch": epoch.epoch, "time": epoch.time, "value": value}
+        for epoch in epochs
+        for name, value in epoch.values.items()
+    ]
+    _upsert(session, MetricPoint, points)
+    _record_series(session, job, epochs)
+    latest = epochs[-1]
+    job.progress = Progress(
+        epoch=latest.epoch,
+        epochs=latest.epochs,
+        fraction=latest.epoch / latest.epochs,
+        eta_s=latest.eta_s,
+        rows_per_s=latest.rows_per_s,
+    )
+
+
+def _record_series(session: Session, job: Job, epochs: Sequence[EpochDone]) -> None:
+    rows = {series.name: series for series in session.query(Series).filter_by(job_id=job.id)}
+    for epoch in epochs:
+        for name, value in epoch.values.items():
+            series = rows.get(name)
+            if series is None:
+                series = Series(job_id=job.id, name=name, value=value, best=value, best_epoch=epoch.epoch, goal=goal_of(name))
+                rows[name] = series
+                session.add(series)
+            series.value = value
+            if value < series.best if series.goal == "min" else value > series.best:
+                series.best, series.best_epoch = value, epoch.epoch
+
+
+def goal_of(series: str) -> Literal["min", "max"]:
+    """Whether less or more of a metric is better."""
+    return "min" if series.endswith(("loss", "brier", "ece")) else "max"
+
+
+def _record_success(session: Session, job: Job, message: Succeeded, now: datetime) -> None:
+    queue.end_attempt(session, job, "succeeded", None, now)
+    for split, part in message.evaluation.splits.items():
+        for name, metric in part.metrics.items():
+            session.add(FinalMetric(job_id=job.id, name=f"{split}/{name}", **metric.model_dump()))
+    session.add(JobEvaluation(job_id=job.id, body=message.evaluation))
+    for file in message.files:
+        path = f"{job_folder(job.id, job.fence)}/{file.path}"
+        session.add(Artifact(job_id=job.id, name=file.name, path=path, bytes=file.bytes, sha256=file.sha256))
+    job.model_id = new_id("mdl", now)
+    session.add(Model(id=job.model_id, project_id=job.project_id, job_id=job.id, created_at=now))
+    events.move_job(session, job, "succeeded", "trained", now)
+
+
+def job_folder(job_id: str, fence: int) -> str:
+    """Where an attempt writes its files, under the files' root: a later attempt never meets an earlier one's."""
+    return f"jobs/{job_id}/{fence}"
+
+
+def dataset_folder(dataset_id: str, fence: int) -> str:
+    return f"datasets/{dataset_id}/{fence}"
+
+
+def _upsert(session: Session, table: type[Any], rows: list[dict[str, Any]]) -> None:
+    """Insert rows, or give rows that are there already their new values: writing twice is writing once."""
+    dialect = session.get_bind().dialect.name
+    statement: Any = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    keys = [column.name for column in table.__table__.primary_key]
+    values = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    upsert: Insert = statement.on_conflict_do_update(index_elements=keys, set_=values)
+    session.execute(upsert, rows)

@@ -1,0 +1,134 @@
+"""`counterweight serve`: the API and the agent of this host as two processes, started together and ended together."""
+
+import logging
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+from counterweight import logs
+from counterweight.settings import ServerSettings
+from service.api.server import bind
+from service.persistence import locks
+
+logger = logging.getLogger(__name__)
+
+EXIT_MISCONFIGURED = 78
+"""What a child exits with when starting it again would not help (EX_CONFIG of sysexits.h)."""
+
+SHUTDOWN_S = 25
+SLOWEST_RESTART_S = 5.0
+
+
+@dataclass
+class Part:
+    """One supervised process; `runs` is None before the first start and between two."""
+
+    name: str
+    command: list[str]
+    descriptors: tuple[int, ...] = ()
+    once: bool = False
+    runs: "subprocess.Popen[bytes] | None" = None
+    delay_s: float = field(default=0.1)
+    started_at: float = 0.0
+
+
+class Supervisor:
+    """Starts the parts, starts again what dies, and ends all of them when told to or when one cannot run."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._events: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Run until a signal or a part that cannot run; return the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: self._events.put(None))
+        for part in self._parts:
+            self._start(part)
+        status = 0
+        while status == 0 and (ended := self._events.get()) is not None:
+            status = self._after_end(ended)
+        self._shut_down()
+        return status
+
+    def _start(self, part: Part) -> None:
+        if self._is_stopping:
+            return
+        # The child reads its end of this pipe: when we are gone, however we ended, it sees the end and goes too.
+        part.runs = subprocess.Popen([sys.executable, "-P", "-m", *part.command], stdin=subprocess.PIPE, pass_fds=part.descriptors)
+        part.started_at = time.monotonic()
+        threading.Thread(target=self._await_end, args=(part, part.runs), daemon=True).start()
+
+    def _await_end(self, part: Part, process: "subprocess.Popen[bytes]") -> None:
+        process.wait()
+        self._events.put(part)
+
+    def _after_end(self, part: Part) -> int:
+        """React to a part that ended: 0 to go on, else the status to exit with."""
+        assert part.runs is not None
+        code = part.runs.returncode
+        if code == EXIT_MISCONFIGURED or (part.once and code != 0):
+            return code if code > 0 else 1
+        if part.once:
+            return 0
+        if time.monotonic() - part.started_at > 2 * SLOWEST_RESTART_S:
+            part.delay_s = 0.1
+        logger.warning("the %s ended with status %s; starting it again in %.1f s", part.name, code, part.delay_s)
+        timer = threading.Timer(part.delay_s, self._start, [part])
+        timer.daemon = True
+        timer.start()
+        part.delay_s = min(2 * part.delay_s, SLOWEST_RESTART_S)
+        return 0
+
+    def _shut_down(self) -> None:
+        self._is_stopping = True
+        running = [part.runs for part in self._parts if part.runs is not None and part.runs.poll() is None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + SHUTDOWN_S
+        for process in running:
+            try:
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                logger.warning("process %s did not end in time; killing it", process.pid)
+                process.kill()
+                process.wait()
+
+
+def main() -> int:
+    settings = ServerSettings()
+    logs.configure(settings.log_format)
+    path = settings.home / "serve.lock"
+    lock = locks.hold(path)
+    if lock is None:
+        owner = path.read_text() or "just starting"
+        sys.stderr.write(f"Counterweight already serves {settings.home} ({owner}). Use that one, stop it, or choose another --home\n")
+        return 1
+    locks.sign(lock, f"process {os.getpid()} on {settings.bind}")
+    try:
+        listener = bind(settings.host, settings.port)
+    except OSError as error:
+        sys.stderr.write(
+            f"Cannot listen on {settings.bind}: {error.strerror}. Stop what listens there, or choose another port: --port 8322\n"
+        )
+        return 1
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logger.info("Counterweight listens on http://%s:%s (home %s)", host, listener.getsockname()[1], settings.home)
+    return Supervisor(_parts(settings, listener)).run()
+
+
+def _parts(settings: ServerSettings, listener: socket.socket) -> list[Part]:
+    parts = [Part("API", ["service.api", "--fd", str(listener.fileno())], (listener.fileno(),))]
+    if settings.is_embedded:
+        # Beside the others, which wait for it: imports take longer than the migration.
+        parts.insert(0, Part("migration", ["service.migrate"], once=True))
+    if settings.workers != 0:
+        parts.append(Part("worker", ["workers", "--supervised"]))
+    return parts

@@ -1,0 +1,68 @@
+"""`python -P -m workers`: the agent of this host."""
+
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from counterweight import logs
+from counterweight.settings import ServerSettings
+from service.persistence import locks, schema
+from service.persistence.database import Database
+from service.persistence.files import Files
+from workers import devices
+from workers.agent import Agent
+
+logger = logging.getLogger(__name__)
+
+EXIT_MISCONFIGURED = 78
+PREDECESSOR_TIMEOUT_S = 15
+SCHEMA_TIMEOUT_S = 60
+
+
+def main() -> int:
+    settings = ServerSettings()
+    logs.configure(settings.log_format)
+    lock = locks.hold(settings.home / "agent.lock", PREDECESSOR_TIMEOUT_S)
+    if lock is None:
+        logger.error("another worker already runs on %s; give this one a home of its own with --home", settings.home)
+        return EXIT_MISCONFIGURED
+    database = Database(settings.sqlalchemy_url)
+    try:
+        schema.wait_until_current(database, SCHEMA_TIMEOUT_S if settings.is_embedded else 0)
+    except schema.SchemaOutdated as error:
+        logger.error("%s", error)
+        return EXIT_MISCONFIGURED
+    # Children inherit the environment, and it names the database and its password.
+    for name in [name for name in os.environ if name.startswith(("COUNTERWEIGHT_", "PG"))]:
+        del os.environ[name]
+    agent = Agent(database, Files(settings.files_folder), devices.slots(settings), _home_id(settings.home), settings.lease_s)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: agent.stop())
+    if "--supervised" in sys.argv:
+        threading.Thread(target=_die_with_supervisor, daemon=True).start()
+    agent.run()
+    database.close()
+    lock.close()
+    return 0
+
+
+def _home_id(home: Path) -> str:
+    """A random name for this home, the same at every start."""
+    path = home / "id"
+    if not path.exists():
+        path.write_text(secrets.token_hex(16))
+    return path.read_text()
+
+
+def _die_with_supervisor() -> None:
+    """The supervisor holds the other end of our standard input: when it is gone, however it ended, so are we."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""A child's end of the pipe to its agent."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+ORPHANED = 3
+"""Exit status of a child whose agent is gone."""
+
+
+def become_child(connection: Connection, on_message: Callable[[bytes], None]) -> None:
+    """Make this process a group of its own, and listen for the agent: each message is handed over, and its end ends us.
+
+    Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here.
+    """
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_listen, args=(connection, on_message), daemon=True, name="agent-pipe").start()
+
+
+def _listen(connection: Connection, on_message: Callable[[bytes], None]) -> None:
+    try:
+        while True:
+            on_message(connection.recv_bytes())
+    except (EOFError, OSError):
+        # The agent is gone: nobody would record what is computed from here on.
+        os._exit(ORPHANED)

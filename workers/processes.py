@@ -1,0 +1,122 @@
+"""Child processes: started warm, talking JSON over a pipe, and gone when the pipe closes.
+
+A child holds no database handle and no secret. It ends by itself when its agent does.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+
+from counterweight.contracts.messages import (
+    INGEST_MESSAGE,
+    TRAINER_MESSAGE,
+    Cancel,
+    Ingested,
+    IngestRefused,
+    IngestTask,
+    TrainerTask,
+)
+from service.persistence.recording import TrainerReport
+from workers import ingest_child, trainer_child
+
+logger = logging.getLogger(__name__)
+
+PRELOAD = ["workers.warm"]
+
+
+class Child:
+    """A running child. Its pipe is readable when it has said something, and when it has ended."""
+
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self._process, self.connection = process, connection
+        self.has_ended = False
+        """Whether the end of the pipe was read: nothing more will come."""
+
+    def said(self, limit: int = 256) -> Iterator[bytes]:
+        """Yield what the child has sent and was not read yet, without waiting for more."""
+        try:
+            for _ in range(limit):
+                if not self.connection.poll():
+                    return
+                yield self.connection.recv_bytes()
+        except (EOFError, ConnectionResetError):
+            self.has_ended = True
+
+    def send(self, message: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send_bytes(message)
+
+    def how_it_ended(self) -> str:
+        """Say why the pipe ended. A child that closed it but lives on is not waited for."""
+        self._process.join(timeout=2)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return f"its process was killed by signal {-code} ({signal.Signals(-code).name})"
+        return f"its process ended with exit code {code}"
+
+    def kill(self) -> None:
+        """End the child and whatever it started, and wait until it is gone."""
+        assert self._process.pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self.connection.close()
+
+
+class TrainerProcess(Child):
+    """A trainer: one cohort of jobs."""
+
+    def reports(self) -> list[TrainerReport]:
+        return [TRAINER_MESSAGE.validate_json(said) for said in self.said()]
+
+    def cancel(self, job_id: str) -> None:
+        self.send(Cancel(job_id=job_id).model_dump_json().encode())
+
+
+class IngestProcess(Child):
+    """A reader of one uploaded file."""
+
+    def report(self) -> Ingested | IngestRefused | None:
+        for said in self.said(limit=1):
+            return INGEST_MESSAGE.validate_json(said)
+        return None
+
+
+class Nursery:
+    """Starts children: trainers from a fork server that has torch imported already, readers from nothing."""
+
+    def __init__(self) -> None:
+        # A thread pool of OpenBLAS would not survive the fork.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        self._warm: ForkServerContext = multiprocessing.get_context("forkserver")
+        self._warm.set_forkserver_preload(PRELOAD)
+        self._cold: SpawnContext = multiprocessing.get_context("spawn")
+
+    def warm_up(self) -> None:
+        """Start the fork server now, so that the first job does not wait for its imports."""
+        process = self._warm.Process(target=trainer_child.nothing)
+        process.start()
+        threading.Thread(target=process.join, daemon=True).start()
+
+    def start_trainer(self, task: TrainerTask) -> TrainerProcess:
+        ours, theirs = self._warm.Pipe()
+        process = self._warm.Process(target=trainer_child.main, args=(theirs, task.model_dump_json()), daemon=False)
+        process.start()
+        theirs.close()
+        return TrainerProcess(process, ours)
+
+    def start_reader(self, task: IngestTask) -> IngestProcess:
+        ours, theirs = self._cold.Pipe()
+        process = self._cold.Process(target=ingest_child.main, args=(theirs, task.model_dump_json()), daemon=False)
+        process.start()
+        theirs.close()
+        return IngestProcess(process, ours)

@@ -1,0 +1,91 @@
+"""The beat of an agent, and its watch over the others: a thread of its own, so that no long commit delays it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from service.persistence import queue
+from service.persistence.database import Database
+
+logger = logging.getLogger(__name__)
+
+BEATS_PER_LEASE = 6
+
+
+class Watch:
+    """Observes the beats of agents and says who stayed silent for a whole lease.
+
+    Time is this process's own monotonic clock, and only unbroken observation counts: after a gap (the database was away, this
+    host slept) everybody's lease begins anew. So a database restart, a clock jump or a sleeping laptop declares nobody lost.
+    """
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s = lease_s
+        self._since: dict[str, tuple[int, float]] = {}
+        self._last_look: float | None = None
+
+    def silent(self, beats: dict[str, int], at: float) -> list[str]:
+        """Take the beats seen at monotonic second `at`; return the agents silent since a lease or longer."""
+        if self._last_look is not None and at - self._last_look > self._lease_s / 2:
+            self.forget()
+        self._last_look = at
+        kept = {agent: seen for agent, seen in self._since.items() if beats.get(agent) == seen[0]}
+        self._since = {agent: kept.get(agent, (beat, at)) for agent, beat in beats.items()}
+        return [agent for agent, (_, since) in self._since.items() if at - since >= self._lease_s]
+
+    def forget(self) -> None:
+        """Contact was broken: what was seen before proves nothing."""
+        self._since.clear()
+        self._last_look = None
+
+
+class Pulse:
+    """Beats for one agent while open; `is_lost` once others have declared it lost."""
+
+    def __init__(self, database: Database, agent_id: str, lease_s: float, on_lost: Callable[[], None]) -> None:
+        self._database, self._agent_id, self._interval_s, self._on_lost = database, agent_id, lease_s / BEATS_PER_LEASE, on_lost
+        self._watch = Watch(lease_s)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="pulse")
+        self.is_lost = False
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                if not self._beat():
+                    logger.warning("agent %s was declared lost while it could not be seen; it ends its trainers", self._agent_id)
+                    self.is_lost = True
+                    self._on_lost()
+                    return
+                self._reap()
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("no beat, the database does not answer: %s", str(error.orig).strip())
+                self._watch.forget()
+
+    def _beat(self) -> bool:
+        with self._database.write() as session:
+            return queue.beat(session, self._agent_id, datetime.now(UTC))
+
+    def _reap(self) -> None:
+        with self._database.read() as session:
+            beats = queue.beats(session)
+        for agent_id in self._watch.silent(beats, time.monotonic()):
+            with self._database.write() as session:
+                # Silent is judged on the beat that was observed; a beat since then saves the agent.
+                if queue.beats(session).get(agent_id) == beats[agent_id]:
+                    returned = queue.retire_agent(session, agent_id, "lost", datetime.now(UTC))
+                    logger.warning("agent %s was silent for a lease; back in the queue: %s", agent_id, returned or "nothing")

@@ -1,0 +1,200 @@
+"""How far a metric would move on other rows of the same kind: the Poisson bootstrap.
+
+Each of 1,000 draws weighs every row by its own Poisson(1) number. The rows of a group weigh Poisson(size of the group) together,
+so a metric that sees only groups needs one number for each group and not one for each row: for average precision the positives and
+the runs of negatives between them, for decisions the cells of the confusion matrix, for means the bins of a fine histogram.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterweight.contracts.evaluation import Metric
+from workers.training.ranking import Ranking, average_precision, roc_auc
+
+DRAWS = 1000
+SEED = 0
+FEWEST_ROWS = 5
+"""A class with fewer rows allows no interval."""
+MOST_UNDEFINED = 0.05
+MOST_RANKS = 4096
+MOST_BINS = 1024
+_CHUNK = 4_000_000
+"""Weights held at a time."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The weight of the positives of each group that holds any, of the negatives tied with them, of those between the group and the
+    one before it (..., H), and of the negatives after the last (...,)."""
+
+    hits: Ints
+    tied: Ints
+    between: Ints
+    after: Ints
+
+
+def with_interval(metric: Metric, draws: Floats, confidence: float, smallest_class: int) -> Metric:
+    """Return the metric with its percentile interval, or with the reason why there is none."""
+    if metric.value is None:
+        return metric
+    if smallest_class < FEWEST_ROWS:
+        return metric.model_copy(update={"reason": "too_few"})
+    defined = draws[~np.isnan(draws)]
+    if len(defined) < (1 - MOST_UNDEFINED) * len(draws):
+        return metric.model_copy(update={"reason": "unstable"})
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return metric.model_copy(update={"low": float(low), "high": float(high)})
+
+
+def generator() -> np.random.Generator:
+    """Return the source of the draws: the same for every evaluation, so that equal inputs have equal intervals."""
+    return np.random.Generator(np.random.PCG64(SEED))
+
+
+def cell_draws(cells: Ints, source: np.random.Generator) -> Floats:
+    """Return draws (DRAWS, C, C) of a confusion matrix."""
+    return source.poisson(cells, size=(DRAWS, *cells.shape)).astype(np.float64)
+
+
+def mean_draws(values: Floats, source: np.random.Generator) -> Floats:
+    """Return draws (DRAWS,) of the mean of `values`.
+
+    Values in one of 1,024 bins of equal width count as their mean: that drops under (range / 3,500)^2 of their variance.
+    """
+    low, high = float(values.min()), float(values.max())
+    width = (high - low) / MOST_BINS
+    if width <= 0:
+        return np.full(DRAWS, low)
+    bins = np.minimum(((values - low) / width).astype(np.int64), MOST_BINS - 1)
+    rows = np.bincount(bins, minlength=MOST_BINS)
+    sums = np.bincount(bins, weights=values, minlength=MOST_BINS)
+    filled = rows > 0
+    weights = source.poisson(rows[filled], size=(DRAWS, int(filled.sum())))
+    total = weights.sum(axis=1)
+    return np.asarray(np.where(total > 0, weights @ (sums[filled] / rows[filled]) / np.maximum(total, 1), np.nan))
+
+
+def ranking_draws(ranking: Ranking, source: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return draws (DRAWS,) of average precision and of AUROC, from the same weights."""
+    merged = _merged(ranking)
+    runs = _counts(merged)
+    draws = [
+        _worth(
+            _Runs(
+                hits=source.poisson(runs.hits, size=(count, len(runs.hits))),
+                tied=source.poisson(runs.tied, size=(count, len(runs.hits))) if runs.tied.any() else runs.tied[None],
+                between=source.poisson(runs.between, size=(count, len(runs.hits))),
+                after=source.poisson(runs.after, size=count),
+            )
+        )
+        for count in _chunks(len(runs.hits))
+    ]
+    shift = _shift(ranking, merged)
+    precision, area = np.concatenate(draws, axis=1)
+    return precision + shift[0], area + shift[1]
+
+
+def joint_ranking_draws(rankings: list[Ranking], labels: Ints, source: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return draws (DRAWS, C) of each class's average precision and AUROC against the rest, a row weighing the same for all classes.
+
+    The mean over classes needs this: one row's weight moves the metrics of all classes together.
+    """
+    merged = [_merged(ranking) for ranking in rankings]
+    orders = [np.lexsort((labels == index, ranking.group)) for index, ranking in enumerate(merged)]
+    draws = []
+    for count in _chunks(len(labels)):
+        weights = _POISSON_OF_16_BITS[source.integers(0, 65536, size=(count, len(labels)), dtype=np.uint16)]
+        draws.append([_worth(_weighed(ranking, weights[:, order])) for ranking, order in zip(merged, orders, strict=True)])
+    shifts = np.array([_shift(ranking, coarse) for ranking, coarse in zip(rankings, merged, strict=True)])
+    together = np.concatenate([np.array(chunk) for chunk in draws], axis=2) + shifts[:, :, None]
+    return together[:, 0].T, together[:, 1].T
+
+
+def _chunks(cells: int) -> list[int]:
+    """Divide the draws so that no more than `_CHUNK` weights are held at a time."""
+    most = max(1, _CHUNK // max(1, cells))
+    return [min(most, DRAWS - start) for start in range(0, DRAWS, most)]
+
+
+def _merged(ranking: Ranking) -> Ranking:
+    """Merge groups: runs of negatives into one group each, and neighbours as if tied where over 4,096 groups hold positives."""
+    is_hit = ranking.positives > 0
+    hits = int(is_hit.sum())
+    place = np.cumsum(is_hit) - 1  # of the last group with positives, -1 before the first
+    bins = place * MOST_RANKS // hits if hits > MOST_RANKS else place
+    # A run of negatives goes with the positives around it if they share a bin, else it stands between two bins.
+    next_bin = (place + 1) * MOST_RANKS // hits if hits > MOST_RANKS else place + 1
+    key = np.where(is_hit | (bins == next_bin), 2 * bins, 2 * bins + 1)
+    _, of_group = np.unique(key, return_inverse=True)
+    starts = np.flatnonzero(np.diff(of_group, prepend=-1))
+    return Ranking(
+        scores=ranking.scores[starts],
+        positives=np.add.reduceat(ranking.positives, starts),
+        negatives=np.add.reduceat(ranking.negatives, starts),
+        group=of_group[ranking.group],
+    )
+
+
+def _shift(ranking: Ranking, merged: Ranking) -> tuple[float, float]:
+    """Return what merging took from the two metrics: the draws are moved back by it."""
+    return tuple(  # type: ignore[return-value]
+        (metric(ranking).value or math.nan) - (metric(merged).value or math.nan) for metric in (average_precision, roc_auc)
+    )
+
+
+def _counts(ranking: Ranking) -> _Runs:
+    """Return the runs in which every row weighs 1."""
+    hit = np.flatnonzero(ranking.positives)
+    above = np.cumsum(ranking.negatives)[hit]
+    tied = ranking.negatives[hit]
+    between = above - tied - np.concatenate([[0], above[:-1]])
+    return _Runs(ranking.positives[hit], tied, between, np.asarray(ranking.rows[1] - above[-1]))
+
+
+def _weighed(ranking: Ranking, weights: NDArray[np.uint8]) -> _Runs:
+    """Return the runs for weights (B, N) of rows in the order of their group, negatives of a group first."""
+    sums = np.zeros((len(weights), weights.shape[1] + 1), dtype=np.int64)
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    hit = np.flatnonzero(ranking.positives)
+    ends = np.cumsum(ranking.positives + ranking.negatives)[hit]
+    positives_start = ends - ranking.positives[hit]
+    starts = positives_start - ranking.negatives[hit]
+    previous = np.concatenate([[0], ends[:-1]])
+    return _Runs(
+        hits=sums[:, ends] - sums[:, positives_start],
+        tied=sums[:, positives_start] - sums[:, starts],
+        between=sums[:, starts] - sums[:, previous],
+        after=sums[:, -1] - sums[:, ends[-1]],
+    )
+
+
+def _worth(runs: _Runs) -> tuple[Floats, Floats]:
+    """Return average precision and AUROC (B,) of weighed runs; NaN where a draw has no positive or no negative."""
+    above = np.cumsum(runs.between + runs.tied, axis=1)
+    hits = np.cumsum(runs.hits, axis=1)
+    positives, negatives = hits[:, -1], above[:, -1] + runs.after
+    precision = np.divide(hits, hits + above, out=np.zeros(hits.shape), where=hits > 0)
+    below = negatives[:, None] - above + runs.tied / 2
+    return (
+        _over((runs.hits * precision).sum(axis=1), positives),
+        _over((runs.hits * below).sum(axis=1), positives * negatives),
+    )
+
+
+def _over(above: Floats, below: Ints) -> Floats:
+    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+
+
+def _poisson_of_16_bits() -> NDArray[np.uint8]:
+    """Return a Poisson(1) number for each number of 16 bits: a look-up is ten times as fast as a draw."""
+    upper = np.cumsum([math.exp(-1) / math.factorial(count) for count in range(12)])
+    return np.searchsorted(upper, (np.arange(65536) + 0.5) / 65536).astype(np.uint8)
+
+
+_POISSON_OF_16_BITS = _poisson_of_16_bits()

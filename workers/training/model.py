@@ -1,0 +1,114 @@
+"""A trained model: everything needed to turn rows of a table into probabilities, in memory or in a folder."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from counterweight.contracts.base import View
+from counterweight.contracts.evaluation import ThresholdChoice
+from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.messages import StoredFile
+from workers.training.correction import corrected_log_probabilities, raw_log_probabilities
+from workers.training.encoding import Encoding
+from workers.training.files import write_whole
+from workers.training.loop import all_logits
+from workers.training.networks import Pieces, Shape
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+FORMAT = 1
+
+
+class ShapeDescription(View):
+    """The network's shape, as `networks.Shape` has it."""
+
+    inputs: int
+    classes: int
+    hidden: tuple[int, ...]
+    dropout: float
+    pieces: int
+
+
+class TermsDescription(View):
+    """The loss's terms, as `contracts.losses.LossTerms` has them; undoing the loss needs them."""
+
+    weights: tuple[float, ...]
+    shift: tuple[float, ...]
+    margin: tuple[float, ...]
+    scale: float
+    gamma: float
+    epsilon: float
+    smoothing: float
+
+
+class ModelDescription(View):
+    """What `model.json` holds."""
+
+    format: int = FORMAT
+    target: str
+    classes: tuple[str, ...]
+    positive_label: str | None
+    network: ShapeDescription
+    terms: TermsDescription
+    calibration: Literal["raw", "corrected"]
+    threshold: ThresholdChoice
+    encoding: Encoding
+    best_epoch: int
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A description and its parameters (1, P)."""
+
+    description: ModelDescription
+    parameters: Tensor
+
+    def log_probabilities(self, table: pa.Table) -> NDArray[np.float64]:
+        """Return the log-probabilities (rows, classes) of a table that has the feature columns."""
+        encoding = self.description.encoding
+        shape = Shape(**dict(self.description.network))
+        features = torch.from_numpy(encoding.encode(table))
+        logits = all_logits(shape, self.parameters, features, Pieces.of(encoding))[0].double().numpy()
+        terms = LossTerms(**dict(self.description.terms))
+        convert = raw_log_probabilities if self.description.calibration == "raw" else corrected_log_probabilities
+        return convert(logits, terms)
+
+
+def describe_shape(shape: Shape) -> ShapeDescription:
+    return ShapeDescription(**asdict(shape))
+
+
+def describe_terms(terms: LossTerms) -> TermsDescription:
+    return TermsDescription(**asdict(terms))
+
+
+def export_model(model: Model, folder: Path) -> list[StoredFile]:
+    """Write the model's two files, whole and on the disk; no pickle, so that loading a model runs no code of its maker."""
+    shape = Shape(**dict(model.description.network))
+    weights = {name: block[0].cpu().contiguous() for name, block in shape.views(model.parameters).items()}
+    contents = {
+        WEIGHTS: save(weights, metadata={"format": str(FORMAT)}),
+        DESCRIPTION: model.description.model_dump_json(indent=1).encode(),
+    }
+    return [
+        StoredFile(name=name, path=name, bytes=len(content), sha256=write_whole(folder / name, content))
+        for name, content in contents.items()
+    ]
+
+
+def load_model(folder: Path) -> Model:
+    """Read what `export_model` wrote."""
+    description = ModelDescription.model_validate_json((folder / DESCRIPTION).read_bytes())
+    shape = Shape(**dict(description.network))
+    parameters = torch.zeros(1, shape.parameters)
+    weights = load_file(folder / WEIGHTS)
+    for name, view in shape.views(parameters).items():
+        view[0].copy_(weights[name])
+    return Model(description, parameters)

@@ -1,0 +1,174 @@
+"""Networks as plain functions of one parameter matrix: row k holds every weight and bias of member k."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from counterweight.contracts.learners import Linear, Mlp
+from counterweight.contracts.losses import LossTerms
+from workers.training.encoding import Encoding
+
+_BLOCK = 16
+"""Every block of a row starts at a multiple of this many floats, so that vector instructions cut all members' blocks alike."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One weight (inputs, outputs) or bias (1, outputs) in a row of parameters; `padded` floats are set aside for it."""
+
+    name: str
+    inputs: int
+    outputs: int
+
+    @property
+    def size(self) -> int:
+        return self.inputs * self.outputs
+
+    @property
+    def padded(self) -> int:
+        return -(-self.size // _BLOCK) * _BLOCK
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What networks of one cohort have in common. `pieces` is the width of the piecewise-linear embedding, 0 for none."""
+
+    inputs: int
+    classes: int
+    hidden: tuple[int, ...]
+    dropout: float = 0.0
+    pieces: int = 0
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Return all weights, then all biases: weight decay takes the first `decayed` floats of a row."""
+        sizes = [self.inputs, *self.hidden, self.classes]
+        weights = [Block(f"layer{i}.weight", sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1)]
+        if self.pieces:
+            weights.append(Block("pieces.weight", self.pieces, sizes[1]))
+        return (*weights, *(Block(f"layer{i}.bias", 1, sizes[i + 1]) for i in range(len(sizes) - 1)))
+
+    @property
+    def layers(self) -> int:
+        return len(self.hidden) + 1
+
+    @property
+    def decayed(self) -> int:
+        return sum(block.padded for block in self.blocks if block.name.endswith("weight"))
+
+    @property
+    def parameters(self) -> int:
+        return sum(block.padded for block in self.blocks)
+
+    def views(self, parameters: Tensor) -> dict[str, Tensor]:
+        """Return each block of the rows (K, parameters) as (K, inputs, outputs), by name."""
+        pieces = parameters.split([block.padded for block in self.blocks], dim=1)
+        return {
+            block.name: piece[:, : block.size].unflatten(1, (block.inputs, block.outputs))
+            for block, piece in zip(self.blocks, pieces, strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The piecewise-linear embedding: piece i rises from 0 to 1 while feature `column[i]` goes through its stretch.
+
+    Gorishniy et al., 2022, arXiv:2203.05556.
+    """
+
+    column: Tensor
+    start: Tensor
+    slope: Tensor
+
+    @classmethod
+    def of(cls, encoding: Encoding, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "Pieces":
+        column: list[int] = []
+        start: list[float] = []
+        slope: list[float] = []
+        for index, numeric in enumerate(encoding.numeric):
+            for low, high in zip(numeric.edges, numeric.edges[1:], strict=False):
+                column.append(index)
+                start.append(low)
+                slope.append(1 / (high - low))
+        return cls(
+            torch.tensor(column, dtype=torch.int64, device=device),
+            torch.tensor(start, dtype=dtype, device=device),
+            torch.tensor(slope, dtype=dtype, device=device),
+        )
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Return the embedding (..., pieces) of features (..., inputs)."""
+        return ((features.index_select(-1, self.column) - self.start) * self.slope).clamp(0, 1)
+
+
+def network_shape(learner: Linear | Mlp, encoding: Encoding, classes: int) -> Shape:
+    """Return the shape of a learner's network on these features."""
+    if isinstance(learner, Linear):
+        return Shape(encoding.width, classes, hidden=())
+    pieces = 0 if learner.numeric_embedding == "none" else sum(max(0, len(column.edges) - 1) for column in encoding.numeric)
+    return Shape(encoding.width, classes, (learner.width,) * learner.depth, learner.dropout, pieces)
+
+
+def initial_parameters(shape: Shape, seeds: Sequence[int], biases: Sequence[Sequence[float]]) -> Tensor:
+    """Return rows (K, parameters) in float64, each drawn from its own seed alone.
+
+    The head starts with zero weights and the given bias, so that the first predictions are the classes' shares. The embedding
+    starts at zero beside the plain columns: drawn at random it does harm on tables where it is of no use.
+    """
+    parameters = torch.zeros(len(seeds), shape.parameters, dtype=torch.float64)
+    head = shape.layers - 1
+    for row, seed, bias in zip(parameters, seeds, biases, strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        views = shape.views(row[None])
+        for layer in range(head):
+            bound = 1 / math.sqrt(views[f"layer{layer}.weight"].shape[1])
+            views[f"layer{layer}.weight"].uniform_(-bound, bound, generator=generator)
+            views[f"layer{layer}.bias"].uniform_(-bound, bound, generator=generator)
+        views[f"layer{head}.bias"].copy_(torch.tensor(bias, dtype=torch.float64))
+    return parameters
+
+
+def prior_bias(terms: LossTerms, shares: Sequence[float]) -> list[float]:
+    """Return the head bias under which the loss sees the classes at their shares: ln(w_c pi_c) / s - b_c."""
+    seen = np.log(np.asarray(terms.weights) * np.asarray(shares))
+    bias = (seen - seen.mean()) / terms.scale - np.asarray(terms.shift)
+    return [float(value) for value in bias]
+
+
+def forward(
+    shape: Shape, parameters: Tensor, features: Tensor, pieces: Pieces | None, dropout: Sequence[torch.Generator] | None = None
+) -> Tensor:
+    """Return logits (K, N, C) of features (N, inputs) shared by all members, or (K, N, inputs).
+
+    `dropout` holds a generator for each member while training: a member then draws what it would draw alone.
+    """
+    views = shape.views(parameters)
+    members = parameters.shape[0]
+    hidden = _stacked(features, members)
+    for layer in range(shape.layers):
+        outputs = torch.baddbmm(views[f"layer{layer}.bias"], hidden, views[f"layer{layer}.weight"])
+        if layer == 0 and shape.pieces and pieces is not None:
+            outputs = torch.baddbmm(outputs, _stacked(pieces.embed(features), members), views["pieces.weight"])
+        if layer == shape.layers - 1:
+            return outputs
+        hidden = F.relu(outputs)
+        if dropout is not None and shape.dropout > 0:
+            hidden = hidden * _kept(hidden, shape.dropout, dropout)
+    raise AssertionError("a network has at least one layer")
+
+
+def _stacked(features: Tensor, members: int) -> Tensor:
+    return features if features.dim() == 3 else features.expand(members, *features.shape)
+
+
+def _kept(hidden: Tensor, dropout: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """Return a mask (K, N, H) of 0 and 1 / (1 - dropout)."""
+    size = hidden.shape[1:]
+    draws = [torch.rand(size, generator=generator, device=hidden.device) for generator in generators]
+    return (torch.stack(draws) >= dropout).to(hidden.dtype) / (1 - dropout)

@@ -1,0 +1,153 @@
+"""The table as tensors: made once for a table, split, target and encoding, and shared by all jobs that train on it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from counterweight.contracts.base import View
+from counterweight.contracts.datasets import TableFacts
+from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.splits import PARTS, ColumnSplit, Part
+from workers.training import encoding, table
+from workers.training.errors import UnusableData
+from workers.training.files import digest, write_whole
+from workers.training.split import named_parts, stratified_parts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Features (rows, width), labels and row numbers in the file, training rows first, then validation, then test."""
+
+    features: Tensor
+    labels: Tensor
+    rows: Tensor
+    part_rows: tuple[int, int, int]
+    classes: tuple[str, ...]
+    encoding: encoding.Encoding
+
+    def span(self, part: Part) -> slice:
+        """Return where the rows of a part lie."""
+        index = PARTS.index(part)
+        start = sum(self.part_rows[:index])
+        return slice(start, start + self.part_rows[index])
+
+    def class_counts(self, part: Part) -> tuple[int, ...]:
+        """Return the rows of each class in a part, in class order."""
+        return tuple(torch.bincount(self.labels[self.span(part)], minlength=len(self.classes)).tolist())
+
+
+class _Description(View):
+    """The JSON beside the tensors: what they were made from, and their digest."""
+
+    key: str
+    sha256: str
+    part_rows: tuple[int, int, int]
+    classes: tuple[str, ...]
+    encoding: encoding.Encoding
+
+
+def prepare(path: Path, table_sha256: str, facts: TableFacts, spec: ResolvedSpec, cache_folder: Path, threads: int) -> Prepared:
+    """Return the prepared table of a job, from the cache where it is whole and fits, else made anew and put there."""
+    if spec.target != facts.target:
+        raise UnusableData(
+            f"target {spec.target!r} is not the one the dataset was read with ({facts.target!r})", "read the dataset again with it"
+        )
+    key = _key(table_sha256, facts, spec)
+    found = _load(cache_folder, key)
+    if found is not None:
+        return found
+    prepared = _make(path, facts, spec, threads)
+    _store(cache_folder, key, prepared)
+    # Through the file also the first time: all jobs then share its pages.
+    return _load(cache_folder, key) or prepared
+
+
+def _key(table_sha256: str, facts: TableFacts, spec: ResolvedSpec) -> str:
+    """Return a name for everything the tensors depend on."""
+    parts = {
+        "table": table_sha256,
+        "columns": [[column.name, column.type] for column in facts.columns],
+        "classes": [item.label for item in facts.classes],
+        "target": spec.target,
+        "exclude": sorted(set(spec.exclude)),
+        "split": spec.split.model_dump(mode="json"),
+        "encoding": encoding.VERSION,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _make(path: Path, facts: TableFacts, spec: ResolvedSpec, threads: int) -> Prepared:
+    left_out = {spec.target, *spec.exclude}
+    if isinstance(spec.split, ColumnSplit):
+        left_out.add(spec.split.column)
+    columns = [column for column in facts.columns if column.name not in left_out]
+    whole = table.read_table(path, facts.columns, spec.target, threads)
+    classes = tuple(item.label for item in facts.classes)
+    labels = _labels(table.column_codes(whole, spec.target), classes, spec.target)
+    if isinstance(spec.split, ColumnSplit):
+        cells = table.column_codes(whole, spec.split.column)
+        parts = named_parts([cells.texts[code] if code >= 0 else None for code in cells.codes], spec.split.column)
+    else:
+        parts = stratified_parts(labels, len(classes), spec.split)
+    fitted = encoding.fit_encoding(whole, columns, np.flatnonzero(parts == 0))
+    order = np.argsort(parts, kind="stable")
+    counts = np.bincount(parts, minlength=len(PARTS)).tolist()
+    for part, count in zip(PARTS, counts, strict=True):
+        if count == 0:
+            raise UnusableData(f"no row is in the {part} part", "name train, validation and test rows in the split column")
+    return Prepared(
+        features=torch.from_numpy(fitted.encode(whole)[order]),
+        labels=torch.from_numpy(labels[order]),
+        rows=torch.from_numpy(order),
+        part_rows=(counts[0], counts[1], counts[2]),
+        classes=classes,
+        encoding=fitted,
+    )
+
+
+def _labels(cells: table.Codes, classes: tuple[str, ...], target: str) -> NDArray[np.int64]:
+    """Return each row's class number; UnusableData for a label that is no class."""
+    place = {label: index for index, label in enumerate(classes)}
+    labels = np.array([*(place.get(text, -1) for text in cells.texts), -1], dtype=np.int64)[cells.codes]
+    if (labels < 0).any():
+        row = int(np.flatnonzero(labels < 0)[0])
+        raise UnusableData(f"row {row} of the table has a label in {target!r} that is none of the classes", "upload the file again")
+    return labels
+
+
+def _store(folder: Path, key: str, prepared: Prepared) -> None:
+    tensors = {"features": prepared.features, "labels": prepared.labels, "rows": prepared.rows}
+    sha256 = write_whole(folder / f"{key}.safetensors", save(tensors))
+    description = _Description(
+        key=key, sha256=sha256, part_rows=prepared.part_rows, classes=prepared.classes, encoding=prepared.encoding
+    )
+    write_whole(folder / f"{key}.json", description.model_dump_json().encode())
+
+
+def _load(folder: Path, key: str) -> Prepared | None:
+    """Return what the cache holds under `key`, memory-mapped; None when it is absent, torn or not what its description says."""
+    path = folder / f"{key}.safetensors"
+    try:
+        description = _Description.model_validate_json((folder / f"{key}.json").read_bytes())
+        if description.key != key or description.encoding.version != encoding.VERSION or digest(path) != description.sha256:
+            return None
+        tensors = load_file(path)
+    except (OSError, ValidationError, SafetensorError):
+        return None
+    return Prepared(
+        features=tensors["features"],
+        labels=tensors["labels"],
+        rows=tensors["rows"],
+        part_rows=description.part_rows,
+        classes=description.classes,
+        encoding=description.encoding,
+    )
