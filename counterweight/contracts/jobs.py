@@ -115,7 +115,7 @@ class SeriesSummary(View):
 
 
 class QueueView(View):
-    """Where a queued job stands; null once it runs."""
+    """Where a queued job stands: `position` is the number of jobs ahead of it, null once it runs."""
 
     position: int | None
     eta_s: float | None = None
@@ -130,6 +130,14 @@ class AttemptView(View):
     device: str | None
     started_at: Timestamp
     heartbeat_at: Timestamp | None
+
+
+class AttemptRecord(AttemptView):
+    """One try at the job, and how it ended: `outcome` is null while it runs."""
+
+    ended_at: Timestamp | None
+    outcome: str | None
+    detail: str | None
 
 
 class DatasetRef(View):

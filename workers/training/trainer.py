@@ -1,17 +1,12 @@
 """A whole training run: from a task to its messages. No database, no pipe: whoever runs it passes the messages on."""
 
 import os
-import platform
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import time
 
 import torch
 
-from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, Training
-from counterweight.contracts.learners import Mlp
-from counterweight.contracts.losses import ClassCounts
 from counterweight.contracts.messages import (
     Cancelled,
     EpochDone,
@@ -22,15 +17,15 @@ from counterweight.contracts.messages import (
     TrainerMessage,
     TrainerTask,
 )
-from workers.training.errors import OutOfMemory, TrainingError, UnusableData
-from workers.training.evaluation import Scored, Subject, evaluate
-from workers.training.loop import Epoch, Lost, Pace, Rows, Trained, Withdrawn, all_logits, train
+from counterweight.contracts.splits import PARTS, Part
+from workers.training.cohort import Cohort, form_cohort
+from workers.training.errors import OutOfMemory, TrainingError
+from workers.training.evaluation import Scored, evaluate
+from workers.training.loop import Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_shape, describe_terms, export_model
-from workers.training.networks import Pieces, Shape, network_shape, prior_bias
-from workers.training.population import Plan
-from workers.training.prepared import Prepared, prepare
+from workers.training.prepared import prepare
 
-FEWEST_STOPPING_ROWS = 30
+_MEMORY_SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float] = time) -> Iterator[TrainerMessage]:
@@ -54,41 +49,98 @@ def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[
 
 
 def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float]) -> Iterator[TrainerMessage]:
-    device = _settled_device(task)
+    device = _settle_device(task)
+    specs = [member.spec for member in task.members]
     for member in task.members:
         yield PhaseChanged(job_id=member.job_id, phase="loading")
-    spec = task.members[0].spec
-    prepared = prepare(Path(task.table), task.table_sha256, task.facts, spec, Path(task.cache_folder), task.threads)
-    cohort = _Cohort(task, prepared, device)
+    prepared = prepare(Path(task.table), task.table_sha256, task.facts, specs[0], Path(task.cache_folder), task.threads)
+    cohort = form_cohort(prepared, task.facts, specs, device)
+    plans = [cohort.plan(spec) for spec in specs]
     for member in task.members:
-        yield PhaseChanged(job_id=member.job_id, phase="training", resolved=cohort.resolved(member))
-    part = {name: Rows(prepared.features[span].to(device), prepared.labels[span].to(device)) for name, span in _spans(prepared).items()}
-    events = train(
-        cohort.shape,
-        [cohort.plan(member) for member in task.members],
-        cohort.pace,
-        part["train"],
-        part["validation"],
-        cohort.pieces,
-        lambda index: is_cancelled(task.members[index].job_id),
-    )
-    for event in events:
+        yield PhaseChanged(job_id=member.job_id, phase="training", resolved=cohort.resolved(member.spec, task.threads))
+    spans = {part: prepared.span(part) for part in PARTS}
+    parts = {part: Rows(prepared.features[span].to(device), prepared.labels[span].to(device)) for part, span in spans.items()}
+
+    def member_is_cancelled(index: int) -> bool:
+        return is_cancelled(task.members[index].job_id)
+
+    for event in train(cohort.shape, plans, cohort.pace, parts["train"], parts["validation"], cohort.pieces, member_is_cancelled):
         member = task.members[event.member]
         match event:
             case Epoch():
-                yield EpochDone(
-                    job_id=member.job_id,
-                    epoch=event.epoch,
-                    epochs=cohort.pace.epochs,
-                    step=event.step,
-                    time=clock(),
-                    values=event.values,
-                    rows_per_s=event.rows_per_s,
-                    eta_s=event.eta_s,
-                )
+                yield _epoch_done(member.job_id, event, cohort.pace.epochs, clock())
             case Withdrawn():
                 yield Cancelled(job_id=member.job_id)
             case Lost():
                 yield _failed(member.job_id, event.error)
             case Trained():
-                yield from cohort.finish(member, event, part, is_cancelled)
+                yield from _finish(member, event, cohort, parts, is_cancelled)
+
+
+def _finish(
+    member: Member, trained: Trained, cohort: Cohort, parts: Mapping[Part, Rows], is_cancelled: Callable[[str], bool]
+) -> Iterator[TrainerMessage]:
+    """Evaluate and export one member."""
+    yield PhaseChanged(job_id=member.job_id, phase="evaluating")
+    spec, subject = member.spec, cohort.subject(member.spec)
+    scored = {
+        part: Scored(
+            all_logits(cohort.shape, trained.parameters, rows.features, cohort.pieces)[0].cpu().numpy(), rows.labels.cpu().numpy()
+        )
+        for part, rows in parts.items()
+        if part != "train"
+    }
+    evaluation = evaluate(subject, scored["validation"], scored["test"])
+    if is_cancelled(member.job_id):
+        yield Cancelled(job_id=member.job_id)
+        return
+    yield PhaseChanged(job_id=member.job_id, phase="exporting")
+    description = ModelDescription(
+        target=spec.target,
+        classes=subject.classes,
+        positive_label=None if subject.positive is None else subject.classes[subject.positive],
+        network=describe_shape(cohort.shape),
+        terms=describe_terms(subject.terms),
+        calibration=evaluation.calibration.chosen,
+        threshold=evaluation.threshold,
+        encoding=cohort.prepared.encoding,
+        best_epoch=trained.best_epoch,
+        notes=cohort.notes(spec),
+    )
+    files = export_model(Model(description, trained.parameters.cpu()), Path(member.folder))
+    yield Succeeded(job_id=member.job_id, evaluation=evaluation, files=files)
+
+
+def _settle_device(task: TrainerTask) -> torch.device:
+    """Set torch up for runs that repeat to the last digit: a fixed number of threads, and on a GPU only deterministic kernels."""
+    torch.set_num_threads(task.threads)
+    device = torch.device(task.device)
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    return device
+
+
+def _epoch_done(job_id: str, event: Epoch, epochs: int, now: float) -> EpochDone:
+    return EpochDone(
+        job_id=job_id,
+        epoch=event.epoch,
+        epochs=epochs,
+        step=event.step,
+        time=now,
+        values=event.values,
+        rows_per_s=event.rows_per_s,
+        eta_s=event.eta_s,
+    )
+
+
+def _failed(job_id: str, error: TrainingError) -> Failed:
+    return Failed(job_id=job_id, failure_class=error.failure_class, detail=str(error), hint=error.hint)
+
+
+def _out_of_memory(trouble: Exception, device: str) -> OutOfMemory | None:
+    """Return the error that tells the owner what to do, if `trouble` is a lack of memory."""
+    is_memory = isinstance(trouble, MemoryError | torch.OutOfMemoryError) or any(sign in str(trouble) for sign in _MEMORY_SIGNS)
+    if not is_memory:
+        return None
+    return OutOfMemory(f"{device} has too little memory for this job", "a smaller batch_size or width, or fewer columns")

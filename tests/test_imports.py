@@ -1,0 +1,31 @@
+"""Imports point one way, and each process loads only what it needs: proved in fresh interpreters."""
+
+import subprocess
+import sys
+
+import pytest
+
+RULES = {
+    "counterweight.contracts.messages": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb", "httpx"],
+    "counterweight.client": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
+    "service.domain.lifecycle": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
+    "service.domain.submission": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
+    "service.persistence.recording": ["service.api", "workers", "fastapi", "torch", "duckdb"],
+    "service.api.app": ["workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
+    "service.supervisor": ["workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
+    "workers.agent": ["service.api", "fastapi", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
+    "workers.training.trainer": ["service", "sqlalchemy", "fastapi", "httpx", "duckdb", "pandas", "sklearn", "ray"],
+    "workers.ingest.reader": ["service", "sqlalchemy", "fastapi", "httpx", "torch", "pandas", "ray"],
+    # A fork of a process in which pyarrow or scikit-learn has started threads can hang.
+    "workers.warm": ["service", "sqlalchemy", "fastapi", "pyarrow", "sklearn", "duckdb", "pandas", "ray"],
+}
+
+
+@pytest.mark.parametrize("module", RULES)
+def test_a_room_imports_only_what_lies_below_it(module: str) -> None:
+    script = f"import sys, {module}; print('\\n'.join(sys.modules))"
+
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+    forbidden = [name for name in loaded if any(name == rule or name.startswith(f"{rule}.") for rule in RULES[module])]
+    assert forbidden == []

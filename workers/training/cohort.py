@@ -1,0 +1,127 @@
+"""Jobs that train together: what they share, and how each one trains."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from counterweight.contracts.datasets import TableFacts
+from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
+from counterweight.contracts.learners import Mlp
+from counterweight.contracts.losses import ClassCounts
+from workers.training.errors import UnusableData
+from workers.training.evaluation import Subject
+from workers.training.loop import Pace
+from workers.training.networks import Pieces, Shape, network_shape, prior_bias
+from workers.training.population import Plan
+from workers.training.prepared import Prepared
+
+FEWEST_STOPPING_ROWS = 5
+"""With fewer validation rows of a class, average precision says too little to stop by."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The network's shape, the pace and the embedding that all members share."""
+
+    prepared: Prepared
+    facts: TableFacts
+    shape: Shape
+    pace: Pace
+    pieces: Pieces
+    device: torch.device
+    members: int
+
+    def plan(self, spec: ResolvedSpec) -> Plan:
+        """Return how a job trains."""
+        subject = self.subject(spec)
+        return Plan(
+            terms=subject.terms,
+            bias=tuple(prior_bias(subject.terms, subject.shares)),
+            learning_rate=spec.training.learning_rate,
+            weight_decay=spec.training.weight_decay,
+            ema=spec.training.ema,
+            seed=spec.training.seed,
+            stopping=self._stopping(spec),
+            positive=subject.positive,
+        )
+
+    def subject(self, spec: ResolvedSpec) -> Subject:
+        """Return what of a job its evaluation needs to know."""
+        classes = self.prepared.classes
+        positive = _positive(classes, spec.evaluation.positive_label or self.facts.positive_label)
+        counts = ClassCounts(classes, self.prepared.class_counts("train"), positive)
+        return Subject(classes, positive, spec.loss.terms(counts), counts.shares, spec.evaluation)
+
+    def notes(self, spec: ResolvedSpec) -> list[str]:
+        """Return what training decided that a user may not expect."""
+        notes = list(self.prepared.encoding.notes)
+        asked = spec.training.early_stopping
+        if asked is not None and asked != self._stopping(spec):
+            notes.append(
+                f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows"
+            )
+        return notes
+
+    def resolved(self, spec: ResolvedSpec, threads: int) -> Resolved:
+        """Return what only training could choose."""
+        learner = spec.learner
+        if isinstance(learner, Mlp):
+            learner = learner.model_copy(update={"numeric_embedding": "piecewise_linear" if self.shape.pieces else "none"})
+        is_cuda = self.device.type == "cuda"
+        return Resolved(
+            learner=learner,
+            device=str(self.device),
+            precision="float32",
+            cohort_size=self.members,
+            environment=Environment(
+                python=platform.python_version(),
+                torch=torch.__version__,
+                device_name=torch.cuda.get_device_name(self.device) if is_cuda else platform.processor() or platform.machine(),
+                threads=threads,
+            ),
+        )
+
+
+    def _stopping(self, spec: ResolvedSpec) -> EarlyStopping | None:
+        """Return the early stopping asked for, by log-loss where too few rows of a class are there to rank."""
+        asked = spec.training.early_stopping
+        if asked is None or min(self.prepared.class_counts("validation")) >= FEWEST_STOPPING_ROWS:
+            return asked
+        return asked.model_copy(update={"metric": "log_loss"})
+
+
+def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedSpec], device: torch.device) -> Cohort:
+    """Return the cohort of these jobs; ValueError when they cannot share one program."""
+    first = specs[0]
+    if any(_shared(spec) != _shared(first) for spec in specs):
+        raise ValueError("members of a cohort must share target, columns, split, learner, batch size, epochs and schedule")
+    rows = prepared.part_rows[0]
+    return Cohort(
+        prepared=prepared,
+        facts=facts,
+        shape=network_shape(first.learner, prepared.encoding, len(prepared.classes)),
+        pace=Pace(
+            epochs=first.training.max_epochs,
+            batch_size=min(rows, first.training.batch_size or min(256, max(32, rows // 50))),
+            schedule=first.training.schedule,
+        ),
+        pieces=Pieces.of(prepared.encoding, device=device),
+        device=device,
+        members=len(specs),
+    )
+
+
+def _shared(spec: ResolvedSpec) -> tuple[object, ...]:
+    training = spec.training
+    return (spec.target, set(spec.exclude), spec.split, spec.learner, training.batch_size, training.max_epochs, training.schedule)
+
+
+def _positive(classes: tuple[str, ...], label: str | None) -> int | None:
+    """Return the positive class of two; None with several."""
+    if len(classes) > 2:
+        return None
+    if label not in classes:
+        raise UnusableData(f"positive label {label!r} is not one of the classes {list(classes)}", "name one of them")
+    return classes.index(label)
