@@ -5,11 +5,17 @@ import re
 LARGEST_EXACT_INTEGER = 2**53
 """From here on a DOUBLE skips integers."""
 
-# "007" is a code and not the number 7: a zero before another digit makes a cell text.
-_NUMBER = re.compile(r"[+-]?(?!0[0-9])(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[+-]?(?:inf|infinity)", re.IGNORECASE)
-_NOT_A_NUMBER = re.compile(r"[+-]?nan", re.IGNORECASE)
-_ISO_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?Z?)?")
+# "007" is a code and not the number 7: a zero before another digit makes a cell text. No look-ahead, so that RE2 knows it too.
+NUMBER = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+PADDED_NUMBER = r"[+-]?0[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+INTEGER = r"[+-]?[0-9]+"
+NOT_FINITE = r"(?i:[+-]?inf(?:inity)?)"
+NOT_A_NUMBER = r"(?i:[+-]?nan)"
+ISO_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?Z?)?"
+
+_NUMBER = re.compile(NUMBER)
+_WORD = re.compile(f"{NOT_FINITE}|{NOT_A_NUMBER}")
+_ISO_MOMENT = re.compile(ISO_MOMENT)
 
 
 def is_number(cell: str, decimal: str = ".") -> bool:
@@ -23,7 +29,7 @@ def is_number(cell: str, decimal: str = ".") -> bool:
 
 def is_numeric_word(cell: str) -> bool:
     """Say whether a cell is `nan` or `inf`, as programs write them among numbers."""
-    return bool(_NOT_A_NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell))
+    return _WORD.fullmatch(cell) is not None
 
 
 def is_iso_moment(cell: str) -> bool:

@@ -82,7 +82,7 @@ def train(
     pace: Pace,
     training: Rows,
     validation: Rows,
-    pieces: Pieces | None,
+    pieces: Pieces,
     is_cancelled: Callable[[int], bool],
 ) -> Iterator[Event]:
     """Train all members together; yield each one's epochs, and at last what became of it.
@@ -161,11 +161,12 @@ def learning_rate_factor(pace: Pace, epoch: float) -> float:
 
 
 @torch.no_grad()
-def all_logits(shape: Shape, parameters: Tensor, features: Tensor, pieces: Pieces | None) -> Tensor:
+def all_logits(shape: Shape, parameters: Tensor, features: Tensor, pieces: Pieces) -> Tensor:
     """Return logits (K, N, C) of any number of rows."""
+    blocks = shape.views(parameters)
     widest = max(shape.inputs, shape.pieces, shape.classes, *shape.hidden, 1)
     chunk = max(1, FORWARD_FLOATS // (widest * len(parameters)))
-    return torch.cat([forward(shape, parameters, part, pieces) for part in features.split(chunk)], dim=1)
+    return torch.cat([forward(shape, blocks, part, pieces) for part in features.split(chunk)], dim=1)
 
 
 def _generators(plans: Sequence[Plan], purpose: int, device: torch.device) -> list[torch.Generator]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from counterweight.contracts.jobs import EarlyStopping
 from counterweight.contracts.losses import LossTerms
@@ -35,66 +36,106 @@ def derived_seed(seed: int, purpose: int) -> int:
 
 
 class Population:
-    """The members still in the stack; row k of every matrix is member k's."""
+    """The members still in the stack; row k of every matrix is member k's.
+
+    `averages` (K, parameters) are the moving averages of the parameters, which are what is validated and kept.
+    """
 
     def __init__(self, shape: Shape, plans: Sequence[Plan], parameters: Tensor, dropout: Sequence[torch.Generator]) -> None:
         self._shape = shape
         self._steps = 0
-        self._settle(plans, parameters, dropout)
         self.averages = parameters.clone()
+        self._settle(plans, dropout, parameters.clone(), torch.zeros_like(parameters), torch.zeros_like(parameters))
 
-    def _settle(self, plans: Sequence[Plan], parameters: Tensor, dropout: Sequence[torch.Generator]) -> None:
+    def _settle(
+        self, plans: Sequence[Plan], dropout: Sequence[torch.Generator], parameters: Tensor, means: Tensor, squares: Tensor
+    ) -> None:
         self._plans, self._dropout = list(plans), list(dropout)
-        self._parameters = parameters.clone().requires_grad_()
+        self._parameters, self._means, self._squares = parameters, means, squares
         self._gradients = torch.zeros_like(parameters)
-        self._parameters.grad = self._gradients
+        # Leaves that share the matrix's memory, and gradients that share another's: the graph sees single weights and biases, everything
+        # after it one matrix.
+        self._blocks = {name: block.detach().requires_grad_() for name, block in self._shape.views(parameters).items()}
+        for name, gradient in self._shape.views(self._gradients).items():
+            self._blocks[name].grad = gradient
         self._terms = StackedTerms.of([plan.terms for plan in plans], parameters.dtype, parameters.device)
         self._ema = torch.tensor([[plan.ema] for plan in plans], dtype=parameters.dtype, device=parameters.device)
-        # The optimiser sees each member's weights and biases as tensors of their own, which are views of the matrix: members differ in
-        # learning rate and decay, and the fused kernel cuts a member's numbers alike wherever it stands in the stack.
-        self._parts = [
-            (row[: self._shape.decayed], row[self._shape.decayed :]) for row in self._parameters.detach().unbind()
-        ]
-        for (weights, biases), gradient in zip(self._parts, self._gradients.unbind(), strict=True):
-            weights.grad, biases.grad = gradient[: self._shape.decayed], gradient[self._shape.decayed :]
-        self._optimizer = _optimizer(plans, self._parts)
+        self._groups = _groups(plans, self._shape.decayed, (parameters, self._gradients, means, squares), self._steps)
 
-    def step(self, features: Tensor, targets: Tensor, pieces: Pieces | None, rate: float) -> Tensor:
+    def step(self, features: Tensor, targets: Tensor, pieces: Pieces, rate: float) -> Tensor:
         """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,)."""
         self._gradients.zero_()
-        logits = forward(self._shape, self._parameters, features, pieces, self._dropout)
+        logits = forward(self._shape, self._blocks, features, pieces, self._dropout)
         sums = example_loss(logits, targets, self._terms).sum(dim=1)
         (sums.sum() / targets.shape[-1]).backward()
         norms = self._gradients.norm(dim=1, keepdim=True)
-        self._gradients.mul_((CLIP_NORM / (norms + 1e-6)).clamp(max=1.0))
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["full_rate"] * rate
-        self._optimizer.step()
+        self._gradients.mul_((CLIP_NORM / (norms + 1e-6)).clamp_max(1.0))
+        for group in self._groups:
+            group.step(rate)
         self._steps += 1
         # A young average forgets its start fast: at step t it looks back over t / 10 steps, not over 1 / (1 - ema).
-        decay = self._ema.clamp(max=(1 + self._steps) / (10 + self._steps))
-        self.averages.lerp_(self._parameters.detach(), 1 - decay)
+        decay = self._ema.clamp_max((1 + self._steps) / (10 + self._steps))
+        self.averages.lerp_(self._parameters, 1 - decay)
         return sums.detach()
 
     def keep(self, places: Sequence[int]) -> None:
         """Drop all members but those at `places`; these go on as if nothing had happened."""
-        states = [[self._optimizer.state[part] for part in self._parts[place]] for place in places]
         index = torch.tensor(places, device=self.averages.device)
         self.averages = self.averages[index]
         self._settle(
-            [self._plans[place] for place in places], self._parameters.detach()[index], [self._dropout[place] for place in places]
+            [self._plans[place] for place in places],
+            [self._dropout[place] for place in places],
+            self._parameters[index],
+            self._means[index],
+            self._squares[index],
         )
-        for parts, kept in zip(self._parts, states, strict=True):
-            for part, state in zip(parts, kept, strict=True):
-                self._optimizer.state[part] = state
 
 
-def _optimizer(plans: Sequence[Plan], parts: Sequence[tuple[Tensor, Tensor]]) -> torch.optim.AdamW:
-    """Return one fused AdamW with a group for each learning rate and decay; biases do not decay."""
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for plan, (weights, biases) in zip(plans, parts, strict=True):
-        groups.setdefault((plan.learning_rate, plan.weight_decay), []).append(weights)
-        groups.setdefault((plan.learning_rate, 0.0), []).append(biases)
-    return torch.optim.AdamW(
-        [{"params": params, "lr": rate, "full_rate": rate, "weight_decay": decay} for (rate, decay), params in groups.items()], fused=True
-    )
+@dataclass(frozen=True)
+class _Group:
+    """Parts of rows with one learning rate and decay, for the fused AdamW (its state is the two moments and the steps done)."""
+
+    learning_rate: float
+    weight_decay: float
+    parameters: list[Tensor]
+    gradients: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: list[Tensor]
+
+    def step(self, rate: float) -> None:
+        # The function and not the class: the class spends as long on its bookkeeping as a small network does on its gradients.
+        with torch.no_grad():
+            adamw(
+                self.parameters,
+                self.gradients,
+                self.means,
+                self.squares,
+                [],
+                self.steps,
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=self.learning_rate * rate,
+                weight_decay=self.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
+
+
+def _groups(plans: Sequence[Plan], decayed: int, matrices: tuple[Tensor, Tensor, Tensor, Tensor], steps: int) -> list[_Group]:
+    """Return the groups of the optimiser: a member's weights, and its biases, which do not decay.
+
+    They are tensors of their own: the fused kernel cuts a member's numbers alike wherever it stands in the stack.
+    """
+    groups: dict[tuple[float, float], _Group] = {}
+    for place, plan in enumerate(plans):
+        for part, decay in ((slice(None, decayed), plan.weight_decay), (slice(decayed, None), 0.0)):
+            key = (plan.learning_rate, decay)
+            group = groups.setdefault(key, _Group(*key, [], [], [], [], []))
+            fields = (group.parameters, group.gradients, group.means, group.squares)
+            for field, matrix in zip(fields, matrices, strict=True):
+                field.append(matrix[place, part])
+            group.steps.append(torch.tensor(float(steps), device=matrices[0].device))
+    return list(groups.values())

@@ -1,0 +1,138 @@
+"""Datasets in the record."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from counterweight.contracts.datasets import DatasetOptions, DatasetView, TableFacts
+from counterweight.contracts.ids import is_id
+from service.domain.canonical import digest
+from service.domain.errors import NotFound
+from service.persistence import events
+from service.persistence.tables import Dataset
+
+
+@dataclass(frozen=True)
+class NewSource:
+    """Bytes that are stored, and how they are to be read."""
+
+    dataset_id: str
+    name: str
+    sha256: str
+    bytes: int
+    source_path: str
+    options: DatasetOptions
+
+
+def options_digest(options: DatasetOptions) -> str:
+    return digest(options.model_dump(mode="json"))
+
+
+def source_path(dataset_id: str) -> str:
+    """Where the uploaded bytes of a dataset lie, under the files' root."""
+    return f"datasets/{dataset_id}/source"
+
+
+def get(session: Session, project_id: str, dataset_id: str) -> Dataset:
+    """Return a dataset; NotFound when there is none of this id in the project."""
+    dataset = session.get(Dataset, dataset_id) if is_id("ds", dataset_id) else None
+    if dataset is None or dataset.project_id != project_id:
+        raise NotFound(f"there is no dataset {dataset_id!r} in this project")
+    return dataset
+
+
+def page(session: Session, project_id: str, before: str | None, limit: int) -> list[Dataset]:
+    """Return up to `limit` datasets, newest first, of those made before the dataset `before`."""
+    query = select(Dataset).where(Dataset.project_id == project_id).order_by(Dataset.id.desc()).limit(limit)
+    return list(session.scalars(query if before is None else query.where(Dataset.id < before)))
+
+
+def find_twin(session: Session, project_id: str, sha256: str, options: DatasetOptions) -> Dataset | None:
+    """Return the project's dataset of the same bytes read in the same way."""
+    return session.scalar(
+        select(Dataset).where(
+            Dataset.project_id == project_id, Dataset.sha256 == sha256, Dataset.options_sha256 == options_digest(options)
+        )
+    )
+
+
+def add(session: Session, project_id: str, source: NewSource, created_by: str | None, now: datetime) -> Dataset | None:
+    """Record stored bytes as a dataset to be read; None when a twin was recorded in the meantime."""
+    dataset = Dataset(
+        id=source.dataset_id,
+        project_id=project_id,
+        name=source.name,
+        labels={},
+        state="processing",
+        sha256=source.sha256,
+        bytes=source.bytes,
+        source_path=source.source_path,
+        options=source.options,
+        options_sha256=options_digest(source.options),
+        columns=[],
+        classes=[],
+        part_classes={},
+        notes=[],
+        created_at=now,
+        created_by=created_by,
+    )
+    try:
+        with session.begin_nested():
+            session.add(dataset)
+    except IntegrityError:
+        return None
+    events.log_new_dataset(session, dataset, now)
+    return dataset
+
+
+def read_again(session: Session, dataset: Dataset, now: datetime) -> None:
+    """Give a file that could not be read another try: its owner has sent it again."""
+    dataset.error, dataset.crashes = None, 0
+    events.move_dataset(session, dataset, "processing", "uploaded again", now)
+
+
+def facts(dataset: Dataset) -> TableFacts:
+    """Return what reading a ready dataset found out."""
+    if dataset.state != "ready" or dataset.format is None or dataset.rows is None:
+        raise ValueError(f"dataset {dataset.id} is {dataset.state}: it has no facts")
+    return TableFacts(
+        format=dataset.format,
+        rows=dataset.rows,
+        columns=dataset.columns,
+        target=dataset.target,
+        positive_label=dataset.positive_label,
+        classes=dataset.classes,
+        part_classes=dataset.part_classes,
+        notes=dataset.notes,
+    )
+
+
+def view(dataset: Dataset) -> DatasetView:
+    counts = [share.count for share in dataset.classes]
+    path = f"/api/v1/datasets/{dataset.id}"
+    return DatasetView(
+        id=dataset.id,
+        version=dataset.version,
+        name=dataset.name,
+        labels=dataset.labels,
+        project=dataset.project_id,
+        state=dataset.state,
+        error=dataset.error,
+        sha256=dataset.sha256,
+        bytes=dataset.bytes,
+        format=dataset.format,
+        rows=dataset.rows,
+        rows_refused=0,
+        columns=dataset.columns,
+        target=dataset.target,
+        positive_label=dataset.positive_label,
+        classes=dataset.classes,
+        imbalance_ratio=max(counts) / min(counts) if counts and min(counts) > 0 else None,
+        notes=dataset.notes,
+        created_at=dataset.created_at,
+        created_by=dataset.created_by,
+        links={"self": path, "jobs": f'/api/v1/jobs?filter=dataset_id="{dataset.id}"'},
+    )

@@ -1,0 +1,124 @@
+"""Jobs in the record: making them, finding them, and showing them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import JSON, Select, func, select, type_coerce
+from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
+from sqlalchemy.sql.elements import ColumnElement
+
+from counterweight.contracts.evaluation import Evaluation
+from counterweight.contracts.ids import is_id
+from counterweight.contracts.jobs import ResolvedSpec, Transition
+from counterweight.contracts.losses import ResolvedLoss
+from service.domain import lifecycle
+from service.domain.errors import NotFound, WrongState
+from service.persistence import events
+from service.persistence.tables import Attempt, Dataset, Job, JobEvaluation
+
+_SHOWN: tuple[ORMOption, ...] = (
+    joinedload(Job.dataset).load_only(Dataset.id, Dataset.sha256),
+    selectinload(Job.attempts).joinedload(Attempt.agent),
+    selectinload(Job.series),
+    selectinload(Job.results),
+)
+"""Everything a view needs, in a number of queries that does not grow with the page."""
+
+
+def add(
+    session: Session, job_id: str, dataset: Dataset, spec: ResolvedSpec, loss: ResolvedLoss, *, traceparent: str | None, created_by: str | None, now: datetime
+) -> Job:
+    """Queue a job."""
+    job = Job(
+        id=job_id,
+        project_id=dataset.project_id,
+        dataset=dataset,
+        name=spec.name,
+        labels=spec.labels,
+        spec=spec,
+        loss=loss,
+        loss_kind=spec.loss.kind,
+        learner_kind=spec.learner.kind,
+        state="queued",
+        phase="waiting",
+        priority=spec.priority,
+        traceparent=traceparent,
+        created_at=now,
+        created_by=created_by,
+        queued_at=now,
+        attempts=[],
+        series=[],
+        results=[],
+    )
+    session.add(job)
+    events.log_new_job(session, job, now)
+    session.flush()
+    return job
+
+
+def get(session: Session, project_id: str, job_id: str) -> Job:
+    """Return a job, ready to be shown; NotFound when there is none of this id in the project."""
+    return _one(session, _of_project(project_id).options(*_SHOWN), job_id)
+
+
+def page(session: Session, project_id: str, conditions: Sequence[tuple[str, str]], before: str | None, limit: int) -> list[Job]:
+    """Return up to `limit` jobs that meet all conditions, newest first, of those made before the job `before`."""
+    query = _of_project(project_id).where(*(_meets(field, value) for field, value in conditions))
+    if before is not None:
+        query = query.where(Job.id < before)
+    return list(session.scalars(query.order_by(Job.id.desc()).limit(limit).options(*_SHOWN)))
+
+
+def cancel(session: Session, project_id: str, job_id: str, now: datetime) -> Job:
+    """End a queued job at once; ask the worker of a running one to stop. WrongState where there is nothing to cancel."""
+    # Locked, so that a worker that claims or ends the job at this moment does so before or after, not meanwhile.
+    job = _one(session, _of_project(project_id).options(*_SHOWN).with_for_update(of=Job), job_id)
+    actions = lifecycle.allowed_actions(job.state)
+    if "cancel" not in actions:
+        raise WrongState(f"job {job.id} is {job.state}; only a queued or running job can be cancelled", actions)
+    events.move_job(session, job, "cancelled" if job.state == "queued" else "cancelling", "cancelled by its owner", now)
+    return job
+
+
+def queue_positions(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
+    """Return how many jobs are ahead of each queued one of `jobs`."""
+    queued = [job.id for job in jobs if job.state == "queued"]
+    if not queued:
+        return {}
+    place = func.row_number().over(order_by=(Job.priority.desc(), Job.queued_at, Job.id)) - 1
+    line = select(Job.id.label("id"), place.label("ahead")).where(Job.state == "queued").subquery()
+    return {job_id: ahead for job_id, ahead in session.execute(select(line.c.id, line.c.ahead).where(line.c.id.in_(queued)))}
+
+
+def evaluation(session: Session, job: Job) -> Evaluation:
+    """Return what was measured of a finished job's model; NotFound before that."""
+    found = session.get(JobEvaluation, job.id)
+    if found is None:
+        raise NotFound(f"job {job.id} is {job.state} and has no evaluation; one is made when a job succeeds")
+    return found.body
+
+
+def transitions(session: Session, job: Job) -> list[Transition]:
+    """Return every change of the job's state, in order."""
+    rows = events.of_subject(session, job.id)
+    return [Transition.model_validate({"at": row.at, "from_state": row.from_state, "to_state": row.to_state, "reason": row.reason}) for row in rows]
+
+
+def _of_project(project_id: str) -> Select[tuple[Job]]:
+    return select(Job).where(Job.project_id == project_id)
+
+
+def _one(session: Session, query: Select[tuple[Job]], job_id: str) -> Job:
+    job = session.scalar(query.where(Job.id == job_id)) if is_id("job", job_id) else None
+    if job is None:
+        raise NotFound(f"there is no job {job_id!r} in this project")
+    return job
+
+
+def _meets(field: str, value: str) -> ColumnElement[bool]:
+    columns = {"state": Job.state, "name": Job.name, "dataset_id": Job.dataset_id, "loss.kind": Job.loss_kind, "learner.kind": Job.learner_kind}
+    if field in columns:
+        return columns[field] == value
+    label = type_coerce(Job.labels, JSON())[field.removeprefix("labels.")]
+    return label.as_string() == value

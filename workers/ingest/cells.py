@@ -1,0 +1,131 @@
+"""How one cell becomes a value, as SQL: each function returns an expression over a text column.
+
+An expression never changes a value silently: a cell that does not fit its column calls `error`, and the reader then looks closer.
+"""
+
+from dataclasses import dataclass
+
+from workers.ingest.engine import quoted
+from workers.ingest.numbers import INTEGER, ISO_MOMENT, LARGEST_EXACT_INTEGER, NOT_A_NUMBER, NOT_FINITE, NUMBER, PADDED_NUMBER, is_number
+
+MISFIT = "cell does not fit its column"
+BLANKS = " \t\r\n\v\f\u00a0"
+TRUE_WORDS = ("true", "t", "yes", "y", "1")
+FALSE_WORDS = ("false", "f", "no", "n", "0")
+
+KINDS = ("missing", "number", "padded", "large", "not_a_number", "not_finite", "other")
+"""What a cell of a numeric column may be; `large` is an integer that a DOUBLE cannot hold exactly, `padded` begins with a zero."""
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How the file writes decimals and missing cells. Blank cells are always missing."""
+
+    decimal: str
+    missing_words: tuple[str, ...]
+
+
+def number(cell: str, double: str, notation: Notation, accepted: frozenset[str]) -> str:
+    """Return a DOUBLE; `accepted` are the KINDS that the column may hold beside plain numbers and missing cells."""
+    doubles = {"padded", "large"} & accepted
+    nulls = {"not_a_number"} & accepted
+    branches = [f"WHEN '{kind}' THEN {double}" for kind in sorted(doubles)] + [f"WHEN '{kind}' THEN NULL" for kind in sorted(nulls)]
+    return (
+        f"CASE WHEN {_plainly_number(cell, double, notation)} THEN {double} ELSE "
+        f"CASE {kind_of_number(cell, double, notation)} WHEN 'number' THEN {double} WHEN 'missing' THEN NULL {' '.join(branches)} "
+        f"ELSE {_misfit('DOUBLE')} END END"
+    )
+
+
+def as_double(cell: str, notation: Notation) -> str:
+    """Return the cell's text as a DOUBLE, NULL when it is none; laxer than `number`, which must judge it."""
+    return f"TRY_CAST({_with_point(cell, notation)} AS DOUBLE)"
+
+
+def kind_of_number(cell: str, double: str, notation: Notation) -> str:
+    """Return which of KINDS the cell is."""
+    written = _with_point(_bare(cell), notation)
+    foreign = f"contains({cell}, '.') OR " if notation.decimal != "." else ""
+    return (
+        f"CASE WHEN {_plainly_number(cell, double, notation)} THEN 'number' WHEN {_is_missing(_bare(cell), notation)} THEN 'missing' "
+        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_A_NUMBER)}) THEN 'not_a_number' "
+        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_FINITE)}) THEN 'not_finite' "
+        f"WHEN {foreign}{double} IS NULL THEN 'other' "
+        f"WHEN regexp_full_match({written}, {quoted(PADDED_NUMBER)}) THEN 'padded' "
+        f"WHEN NOT regexp_full_match({written}, {quoted(NUMBER)}) THEN 'other' "
+        f"WHEN NOT isfinite({double}) THEN 'not_finite' "
+        f"WHEN abs({double}) >= {LARGEST_EXACT_INTEGER} AND regexp_full_match({written}, {quoted(INTEGER)}) THEN 'large' "
+        "ELSE 'number' END"
+    )
+
+
+def whole_number(cell: str, notation: Notation) -> str:
+    """Return a BIGINT, for columns of integers that a DOUBLE would round."""
+    bare = _bare(cell)
+    fits = f"regexp_full_match({bare}, {quoted(INTEGER)}) AND TRY_CAST({bare} AS BIGINT) IS NOT NULL"
+    return f"CASE WHEN {_is_missing(bare, notation)} THEN NULL WHEN {fits} THEN TRY_CAST({bare} AS BIGINT) ELSE {_misfit('BIGINT')} END"
+
+
+def text(cell: str, notation: Notation) -> str:
+    """Return the text without surrounding blanks."""
+    return f"CASE WHEN {_is_missing(f'trim({cell})', notation)} THEN NULL ELSE trim({cell}) END"
+
+
+def label(cell: str, notation: Notation) -> str:
+    """Return the text without surrounding blanks and without one pair of quotes of either sort."""
+    bare = _bare(cell)
+    in_quotes = f"strlen({bare}) >= 2 AND left({bare}, 1) IN ('''', '\"') AND left({bare}, 1) = right({bare}, 1)"
+    inner = f"CASE WHEN {in_quotes} THEN trim(substr({bare}, 2, length({bare}) - 2), {quoted(BLANKS)}) ELSE {bare} END"
+    return f"CASE WHEN {_is_missing(inner, notation)} THEN NULL ELSE {inner} END"
+
+
+def moment(cell: str, notation: Notation) -> str:
+    """Return a TIMESTAMP from an ISO date, with or without a time, in UTC or without a zone."""
+    bare = _bare(cell)
+    parsed = f"TRY_CAST({bare} AS TIMESTAMP)"
+    fits = f"regexp_full_match({bare}, {quoted(ISO_MOMENT)}) AND {parsed} IS NOT NULL"
+    return f"CASE WHEN {_is_missing(bare, notation)} THEN NULL WHEN {fits} THEN {parsed} ELSE {_misfit('TIMESTAMP')} END"
+
+
+def truth(cell: str, notation: Notation) -> str:
+    """Return a BOOLEAN from TRUE_WORDS and FALSE_WORDS, in any case."""
+    folded = f"lower({_bare(cell)})"
+    return (
+        f"CASE WHEN {_is_missing(_bare(cell), notation)} THEN NULL WHEN {folded} IN {_words(TRUE_WORDS)} THEN true "
+        f"WHEN {folded} IN {_words(FALSE_WORDS)} THEN false ELSE {_misfit('BOOLEAN')} END"
+    )
+
+
+def _plainly_number(cell: str, double: str, notation: Notation) -> str:
+    """Return a quick test that most numbers pass and nothing else does; comparing text is cheaper than matching a pattern."""
+    not_padded = (
+        f"CASE WHEN {cell} >= '1' THEN true WHEN {cell} >= '0.' THEN {cell} < '00' "
+        f"ELSE {cell} = '0' OR ({cell} >= '-' AND NOT ({cell} >= '-00' AND {cell} < '-0:')) END"
+    )
+    tests = [f"abs({double}) < {LARGEST_EXACT_INTEGER}", not_padded, f"NOT contains({cell}, '_')"]
+    if notation.decimal != ".":
+        tests.append(f"NOT contains({cell}, '.')")
+    numeric_words = [word for word in notation.missing_words if is_number(word.strip(), notation.decimal)]
+    if numeric_words:
+        tests.append(f"trim({cell}) NOT IN {_words(numeric_words)}")
+    return "(" + " AND ".join(tests) + ")"
+
+
+def _is_missing(bare: str, notation: Notation) -> str:
+    return f"({bare} IS NULL OR {bare} IN {_words(('', *notation.missing_words))})"
+
+
+def _bare(cell: str) -> str:
+    return f"trim({cell}, {quoted(BLANKS)})"
+
+
+def _with_point(cell: str, notation: Notation) -> str:
+    return cell if notation.decimal == "." else f"replace({cell}, {quoted(notation.decimal)}, '.')"
+
+
+def _words(words: tuple[str, ...] | list[str]) -> str:
+    return "(" + ", ".join(quoted(word) for word in words) + ")"
+
+
+def _misfit(sql_type: str) -> str:
+    return f"error({quoted(MISFIT)})::{sql_type}"
