@@ -230,7 +230,8 @@ class Agent:
         )
         with self._database.write() as session:
             queue.register_agent(session, row)
-        logger.info("agent %s has %s", self._id, ", ".join(f"{slot.device} ({slot.threads} threads)" for slot in self._slots) or "no slots")
+        rooms = ", ".join(f"{slot.device} ({slot.threads} threads)" for slot in self._slots)
+        logger.info("agent %s in process %s trains on %s", self._id, os.getpid(), rooms)
 
     def _commit(self, write: Callable[[Session], None]) -> None:
         def attempt() -> None:

@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from counterweight.contracts.base import Request
 
-PARTS = ("train", "validation", "test")
 Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, Part, Part] = ("train", "validation", "test")
 
 MINIMUM_ROWS_PER_CLASS = 3
 """One row of each class for each part."""

@@ -40,6 +40,7 @@ def add(
         loss=loss,
         loss_kind=spec.loss.kind,
         learner_kind=spec.learner.kind,
+        device=spec.resources.device,
         state="queued",
         phase="waiting",
         priority=spec.priority,

@@ -59,9 +59,7 @@ class Cohort:
         notes = list(self.prepared.encoding.notes)
         asked = spec.training.early_stopping
         if asked is not None and asked != self._stopping(spec):
-            notes.append(
-                f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows"
-            )
+            notes.append(f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows")
         return notes
 
     def resolved(self, spec: ResolvedSpec, threads: int) -> Resolved:
@@ -82,7 +80,6 @@ class Cohort:
                 threads=threads,
             ),
         )
-
 
     def _stopping(self, spec: ResolvedSpec) -> EarlyStopping | None:
         """Return the early stopping asked for, by log-loss where too few rows of a class are there to rank."""

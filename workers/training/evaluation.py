@@ -74,8 +74,9 @@ def _log_probabilities(subject: Subject, scored: Scored, chosen: Literal["raw", 
 def _calibration(subject: Subject, validation: Scored) -> Calibration:
     """Compare raw and corrected probabilities on the validation rows; raw stays where the correction gains nothing."""
     figures = {}
-    for kind in ("raw", "corrected"):
-        log_p = _log_probabilities(subject, validation, kind)  # type: ignore[arg-type]
+    kinds: tuple[Literal["raw", "corrected"], ...] = ("raw", "corrected")
+    for kind in kinds:
+        log_p = _log_probabilities(subject, validation, kind)
         figures[kind] = {
             "log_loss": float(metrics.log_losses(log_p, validation.labels).mean()),
             "brier": float(metrics.brier_scores(log_p, validation.labels, subject.positive).mean()),
@@ -122,7 +123,7 @@ def _split(subject: Subject, log_p: Floats, labels: Ints, threshold: ThresholdCh
 def _decisions(subject: Subject, log_p: Floats, threshold: ThresholdChoice) -> Ints:
     """Return the class each row is called: by the threshold, 0.5 where none could be chosen, or the likeliest of several."""
     if subject.positive is None:
-        return log_p.argmax(axis=1)
+        return np.asarray(log_p.argmax(axis=1))
     is_called = np.exp(log_p[:, subject.positive]) >= (BAYES if threshold.value is None else threshold.value)
     return np.where(is_called, subject.positive, 1 - subject.positive)
 
@@ -153,9 +154,7 @@ def _ranking_metrics(
         return of_classes[subject.positive], of_classes
     smallest = int(np.minimum(counts, total - counts).min())
     macro = {
-        title: intervals.with_interval(
-            _mean(subject, points, name), np.mean([pair[place] for pair in draws], axis=0), confidence, smallest
-        )
+        title: intervals.with_interval(_mean(subject, points, name), np.mean([pair[place] for pair in draws], axis=0), confidence, smallest)
         for place, (name, title) in enumerate((("average_precision", "macro_average_precision"), ("roc_auc", "macro_roc_auc_ovr")))
     }
     return macro, of_classes

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import Metric
-from workers.training.ranking import Ranking, average_precision, roc_auc
+from workers.training.ranking import Ranking
 
 DRAWS = 1000
 SEED = 0
@@ -142,10 +142,13 @@ def _merged(ranking: Ranking) -> Ranking:
 
 
 def _shift(ranking: Ranking, merged: Ranking) -> tuple[float, float]:
-    """Return what merging took from the two metrics: the draws are moved back by it."""
-    return tuple(  # type: ignore[return-value]
-        (metric(ranking).value or math.nan) - (metric(merged).value or math.nan) for metric in (average_precision, roc_auc)
-    )
+    """Return what merging took from average precision and AUROC: the draws are moved back by it."""
+    exact, coarse = (_worth(_one_draw(_counts(each))) for each in (ranking, merged))
+    return float(exact[0][0] - coarse[0][0]), float(exact[1][0] - coarse[1][0])
+
+
+def _one_draw(runs: _Runs) -> _Runs:
+    return _Runs(runs.hits[None], runs.tied[None], runs.between[None], runs.after[None])
 
 
 def _counts(ranking: Ranking) -> _Runs:
@@ -188,7 +191,7 @@ def _worth(runs: _Runs) -> tuple[Floats, Floats]:
 
 
 def _over(above: Floats, below: Ints) -> Floats:
-    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
 
 
 def _poisson_of_16_bits() -> NDArray[np.uint8]:

@@ -166,7 +166,7 @@ def all_logits(shape: Shape, parameters: Tensor, features: Tensor, pieces: Piece
     blocks = shape.views(parameters)
     widest = max(shape.inputs, shape.pieces, shape.classes, *shape.hidden, 1)
     chunk = max(1, FORWARD_FLOATS // (widest * len(parameters)))
-    return torch.cat([forward(shape, blocks, part, pieces) for part in features.split(chunk)], dim=1)
+    return torch.cat([forward(shape, blocks, part, pieces) for part in torch.split(features, chunk)], dim=1)
 
 
 def _generators(plans: Sequence[Plan], purpose: int, device: torch.device) -> list[torch.Generator]:

@@ -27,9 +27,7 @@ class StackedTerms:
     smooths: bool
 
     @classmethod
-    def of(
-        cls, members: Sequence[LossTerms], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
-    ) -> "StackedTerms":
+    def of(cls, members: Sequence[LossTerms], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "StackedTerms":
         def stack(rows: Sequence[Sequence[float]]) -> Tensor:
             return torch.tensor(rows, dtype=dtype, device=device)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from counterweight.contracts.evaluation import Metric
 
 Floats = NDArray[np.float64]
-Cells = NDArray[np.int64] | NDArray[np.float64]
+Cells = NDArray[np.int64 | np.float64]
 """Rows by true (second last axis) and predicted class (last axis)."""
 
 
@@ -113,4 +113,4 @@ def _reason(name: str, cells: Cells, labels: Sequence[str]) -> str:
 def _ratio(above: Floats, below: Floats) -> Floats:
     """Return above / below, NaN where below is 0."""
     below = np.asarray(below, dtype=np.float64)
-    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0))

@@ -68,9 +68,9 @@ class Shape:
 
     def views(self, parameters: Tensor) -> dict[str, Tensor]:
         """Return each block of the rows (K, parameters) as (K, inputs, outputs), by name."""
-        pieces = parameters.split([block.padded for block in self.blocks], dim=1)
+        pieces = torch.split(parameters, [block.padded for block in self.blocks], dim=1)
         return {
-            block.name: piece[:, : block.size].unflatten(1, (block.inputs, block.outputs))
+            block.name: piece[:, : block.size].view(-1, block.inputs, block.outputs)
             for block, piece in zip(self.blocks, pieces, strict=True)
         }
 

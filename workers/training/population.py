@@ -53,21 +53,20 @@ class Population:
         self._plans, self._dropout = list(plans), list(dropout)
         self._parameters, self._means, self._squares = parameters, means, squares
         self._gradients = torch.zeros_like(parameters)
-        # Leaves that share the matrix's memory, and gradients that share another's: the graph sees single weights and biases, everything
-        # after it one matrix.
+        # Leaves that share the matrix's memory: the graph sees single weights and biases, everything after it one matrix.
         self._blocks = {name: block.detach().requires_grad_() for name, block in self._shape.views(parameters).items()}
-        for name, gradient in self._shape.views(self._gradients).items():
-            self._blocks[name].grad = gradient
+        self._gradient_blocks = list(self._shape.views(self._gradients).values())
         self._terms = StackedTerms.of([plan.terms for plan in plans], parameters.dtype, parameters.device)
         self._ema = torch.tensor([[plan.ema] for plan in plans], dtype=parameters.dtype, device=parameters.device)
         self._groups = _groups(plans, self._shape.decayed, (parameters, self._gradients, means, squares), self._steps)
 
     def step(self, features: Tensor, targets: Tensor, pieces: Pieces, rate: float) -> Tensor:
         """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,)."""
-        self._gradients.zero_()
         logits = forward(self._shape, self._blocks, features, pieces, self._dropout)
         sums = example_loss(logits, targets, self._terms).sum(dim=1)
-        (sums.sum() / targets.shape[-1]).backward()
+        gradients = torch.autograd.grad(sums.sum() / targets.shape[-1], list(self._blocks.values()))
+        for block, gradient in zip(self._gradient_blocks, gradients, strict=True):
+            block.copy_(gradient)
         norms = self._gradients.norm(dim=1, keepdim=True)
         self._gradients.mul_((CLIP_NORM / (norms + 1e-6)).clamp_max(1.0))
         for group in self._groups:

@@ -127,9 +127,7 @@ def _labels(cells: table.Codes, classes: tuple[str, ...], target: str) -> NDArra
 def _store(folder: Path, key: str, prepared: Prepared) -> None:
     tensors = {"features": prepared.features, "labels": prepared.labels, "rows": prepared.rows}
     sha256 = write_whole(folder / f"{key}.safetensors", save(tensors))
-    description = _Description(
-        key=key, sha256=sha256, part_rows=prepared.part_rows, classes=prepared.classes, encoding=prepared.encoding
-    )
+    description = _Description(key=key, sha256=sha256, part_rows=prepared.part_rows, classes=prepared.classes, encoding=prepared.encoding)
     write_whole(folder / f"{key}.json", description.model_dump_json().encode())
 
 

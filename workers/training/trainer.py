@@ -58,7 +58,7 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
     plans = [cohort.plan(spec) for spec in specs]
     for member in task.members:
         yield PhaseChanged(job_id=member.job_id, phase="training", resolved=cohort.resolved(member.spec, task.threads))
-    spans = {part: prepared.span(part) for part in PARTS}
+    spans: dict[Part, slice] = {part: prepared.span(part) for part in PARTS}
     parts = {part: Rows(prepared.features[span].to(device), prepared.labels[span].to(device)) for part, span in spans.items()}
 
     def member_is_cancelled(index: int) -> bool:
@@ -84,9 +84,7 @@ def _finish(
     yield PhaseChanged(job_id=member.job_id, phase="evaluating")
     spec, subject = member.spec, cohort.subject(member.spec)
     scored = {
-        part: Scored(
-            all_logits(cohort.shape, trained.parameters, rows.features, cohort.pieces)[0].cpu().numpy(), rows.labels.cpu().numpy()
-        )
+        part: Scored(all_logits(cohort.shape, trained.parameters, rows.features, cohort.pieces)[0].cpu().numpy(), rows.labels.cpu().numpy())
         for part, rows in parts.items()
         if part != "train"
     }

@@ -15,9 +15,7 @@ AVERAGE_PRECISION = "validation/average_precision"
 LOG_LOSS = "validation/log_loss"
 
 
-def validation_values(
-    logits: NDArray[np.float64], labels: NDArray[np.int64], terms: LossTerms, positive: int | None
-) -> dict[str, float]:
+def validation_values(logits: NDArray[np.float64], labels: NDArray[np.int64], terms: LossTerms, positive: int | None) -> dict[str, float]:
     """Return the series of one epoch, from logits (N, C): log-loss of the corrected probabilities, and average precision.
 
     Average precision is the positive class's, or the mean over all classes; it is left out where a class has no row.

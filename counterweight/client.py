@@ -1,0 +1,218 @@
+"""A typed client of the HTTP API: `Client().jobs.submit(dataset_id=…, loss=Focal(gamma=2))`."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from pydantic import BaseModel
+
+from counterweight._transport import Query, Transport
+from counterweight.contracts.base import View
+from counterweight.contracts.datasets import DatasetOptions, DatasetView
+from counterweight.contracts.evaluation import Evaluation
+from counterweight.contracts.jobs import JobSpec, JobView, MetricsView, Transition
+from counterweight.contracts.keys import KeyView, NewKey, NewKeyView
+from counterweight.contracts.pages import Page
+from counterweight.errors import WaitTimeout
+from counterweight.settings import ClientSettings
+
+LONGEST_HOLD_S = 30
+PAGE_SIZE = 200
+
+
+class Client:
+    """A Counterweight server; `url` and `api_key` come from COUNTERWEIGHT_URL and COUNTERWEIGHT_API_KEY when left out.
+
+    Connect errors and 408, 429, 5xx and "still in flight" answers are retried twice; what cannot be done raises a
+    `counterweight.errors.ClientError`. Not for use by several threads at once.
+    """
+
+    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
+        settings = ClientSettings()
+        known_key = settings.api_key.get_secret_value() if settings.api_key else None
+        self._transport = Transport(url or settings.url, api_key or known_key)
+        self.url = self._transport.url
+        self.datasets = Datasets(self._transport)
+        self.jobs = Jobs(self._transport)
+        self.keys = Keys(self._transport)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class Datasets:
+    """Uploads and what was found in them."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(
+        self, path: Path | str, *, name: str | None = None, options: DatasetOptions | str | None = None, **fields: Any
+    ) -> DatasetView:
+        """Stream a file to the server; reading it goes on there: see `wait`.
+
+        How to read it comes as `options` (DatasetOptions, or their JSON for the server to judge) or as their fields, such as
+        `target="is_fraud"`. The same bytes with the same options are the same dataset.
+        """
+        file = Path(path)
+        wanted = _document(options, DatasetOptions, fields) if options or fields else None
+        return self._transport.post_file(
+            "/datasets", DatasetView, file, _content_type(file), {"name": name or file.name, "options": wanted}
+        )
+
+    def get(self, dataset_id: str, *, wait_s: float = 0, since_version: int | None = None) -> DatasetView:
+        """Read a dataset; with `wait_s` (at most 60) once it is newer than `since_version`, or as it is when the wait ends."""
+        return self._transport.get_held(f"/datasets/{dataset_id}", DatasetView, wait_s, since_version)
+
+    def list(self, *, limit: int | None = None) -> Iterator[DatasetView]:
+        """Yield datasets, newest first; pages are fetched as they are needed."""
+        return _pages(self._transport, "/datasets", Page[DatasetView], {}, limit)
+
+    def wait(self, dataset_id: str, timeout_s: float | None = None) -> DatasetView:
+        """Return the dataset once it was read, for better or worse: `ready` or `failed`. WaitTimeout when that takes too long."""
+        return _last(_watch(partial(self._read, dataset_id), _was_read, timeout_s, LONGEST_HOLD_S))
+
+    def _read(self, dataset_id: str, wait_s: float, since_version: int | None) -> DatasetView:
+        return self.get(dataset_id, wait_s=wait_s, since_version=since_version)
+
+
+class Jobs:
+    """Training jobs."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def submit(self, spec: JobSpec | str | None = None, **fields: Any) -> JobView:
+        """Queue a job, given as a JobSpec, as its JSON for the server to judge, or as fields: `dataset_id=…, loss=Focal(gamma=2)`."""
+        return self._transport.post("/jobs", JobView, _document(spec, JobSpec, fields))
+
+    def get(self, job_id: str, *, wait_s: float = 0, since_version: int | None = None) -> JobView:
+        """Read a job; with `wait_s` (at most 60) once it is newer than `since_version`, or as it is when the wait ends."""
+        return self._transport.get_held(f"/jobs/{job_id}", JobView, wait_s, since_version)
+
+    def list(self, *, filter: str | None = None, sort: str | None = None, limit: int | None = None) -> Iterator[JobView]:
+        """Yield jobs, newest first or as `sort` says; pages are fetched as they are needed."""
+        return _pages(self._transport, "/jobs", Page[JobView], {"filter": filter, "sort": sort}, limit)
+
+    def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
+        """Return the job once it is over: `succeeded`, `failed` or `cancelled`. WaitTimeout when that takes too long."""
+        return _last(self.watch(job_id, timeout_s))
+
+    def watch(self, job_id: str, timeout_s: float | None = None, every_s: float = LONGEST_HOLD_S) -> Iterator[JobView]:
+        """Yield the job now, at each change of state or phase, and every `every_s` for its progress, until it is over."""
+        return _watch(partial(self._read, job_id), _is_terminal, timeout_s, every_s)
+
+    def _read(self, job_id: str, wait_s: float, since_version: int | None) -> JobView:
+        return self.get(job_id, wait_s=wait_s, since_version=since_version)
+
+    def cancel(self, job_id: str) -> JobView:
+        """Ask for the end of a job; `wait` tells when it has come."""
+        return self._transport.post(f"/jobs/{job_id}/cancel", JobView)
+
+    def metrics(self, job_id: str, *, names: str | None = None, points: int = 500) -> MetricsView:
+        """Return what was recorded while training; `names` are comma-separated, and each series is thinned to `points`."""
+        return self._transport.get(f"/jobs/{job_id}/metrics", MetricsView, {"names": names, "points": points})
+
+    def evaluation(self, job_id: str) -> Evaluation:
+        """Return all that was measured of a succeeded job's model."""
+        return self._transport.get(f"/jobs/{job_id}/evaluation", Evaluation)
+
+    def transitions(self, job_id: str) -> Iterator[Transition]:
+        """Yield the job's changes of state, oldest first."""
+        return _pages(self._transport, f"/jobs/{job_id}/transitions", Page[Transition], {}, None)
+
+
+class Keys:
+    """API keys; the caller's own must be an admin's."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, new: NewKey | None = None, **fields: Any) -> NewKeyView:
+        """Make a key, given as a NewKey or as its fields. The answer holds the secret, this once."""
+        return self._transport.post("/api-keys", NewKeyView, _document(new, NewKey, fields))
+
+    def list(self, *, limit: int | None = None) -> Iterator[KeyView]:
+        return _pages(self._transport, "/api-keys", Page[KeyView], {}, limit)
+
+    def revoke(self, key_id: str) -> KeyView:
+        """End a key at once, for good."""
+        return self._transport.delete(f"/api-keys/{key_id}", KeyView)
+
+
+Item = TypeVar("Item", bound=View)
+
+
+class _Versioned(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+Resource = TypeVar("Resource", bound=_Versioned)
+
+
+def _document(given: BaseModel | str | None, kind: type[BaseModel], fields: dict[str, Any]) -> str:
+    """Return the JSON of what the caller gave in one of the ways it can be given."""
+    if given is not None and fields:
+        raise TypeError(f"give a {kind.__name__} or its fields ({', '.join(fields)}), not both")
+    if isinstance(given, str):
+        return given
+    # Defaults are sent too: a field that names a union's member, such as a loss's `kind`, is one.
+    return (given or kind.model_validate(fields)).model_dump_json()
+
+
+def _content_type(file: Path) -> str:
+    """The server looks at the content; this only says which reader to try first."""
+    known = {".csv": "text/csv", ".tsv": "text/csv", ".parquet": "application/vnd.apache.parquet"}
+    return known.get(file.suffix.lower(), "application/octet-stream")
+
+
+def _pages(transport: Transport, path: str, page_kind: type[Page[Item]], query: Query, limit: int | None) -> Iterator[Item]:
+    left, after = math.inf if limit is None else limit, None
+    while left > 0:
+        page = transport.get(path, page_kind, {**query, "limit": int(min(left, PAGE_SIZE)), "after": after})
+        yield from page.data
+        left, after = left - len(page.data), page.next
+        if after is None:
+            return
+
+
+def _watch(
+    get: Callable[[float, int | None], Resource], is_over: Callable[[Resource], bool], timeout_s: float | None, every_s: float
+) -> Iterator[Resource]:
+    """Yield what `get(wait_s, since_version)` returns, until it is over."""
+    deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+    seen = get(0, None)
+    while True:
+        yield seen
+        if is_over(seen):
+            return
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            raise WaitTimeout(f"not done within {timeout_s:g} s; it goes on")
+        seen = get(min(every_s, left_s), seen.version)
+
+
+def _last(resources: Iterator[Resource]) -> Resource:
+    last = next(resources)
+    for last in resources:
+        pass
+    return last
+
+
+def _was_read(dataset: DatasetView) -> bool:
+    return dataset.state != "processing"
+
+
+def _is_terminal(job: JobView) -> bool:
+    return job.is_terminal

@@ -1,0 +1,102 @@
+"""Who may ask at all: known host names, no foreign pages, and a valid key where keys exist."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from counterweight.settings import ServerSettings
+from service.api.problems import refused, respond
+from service.domain.callers import Caller
+from service.domain.errors import ServiceError, Unauthenticated
+from service.persistence import keys
+from service.persistence.database import Database
+from service.persistence.tables import DEFAULT_PROJECT
+
+PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
+"""What needs no key."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_HEADERS = 100
+MAX_HEADER_BYTES = 32 * 1024
+
+Authenticate = Callable[[str | None], Caller]
+
+
+class Guard:
+    """Stands before all routes, whatever their method: what it does not know does not pass."""
+
+    def __init__(self, app: ASGIApp, host_names: frozenset[str], authenticate: Authenticate) -> None:
+        self._app, self._authenticate = app, authenticate
+        self._host_names = {name.lower() for name in host_names}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} is not served")
+        try:
+            await self._admit(scope)
+        except ServiceError as refusal:
+            await respond(scope["state"]["request_id"], scope["path"], refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        _check_size(headers)
+        self._check_host(headers)
+        if scope["method"] not in SAFE_METHODS:
+            _check_origin(headers)
+        if scope["path"] not in PUBLIC:
+            scope["state"]["caller"] = await run_in_threadpool(self._authenticate, headers.get("authorization"))
+
+    def _check_host(self, headers: Headers) -> None:
+        """A page of a foreign name that points here (DNS rebinding) gets nothing."""
+        hosts = headers.getlist("host")
+        if len(hosts) != 1:
+            raise refused("malformed_request", f"a request needs one Host header; this one has {len(hosts)}")
+        if _without_port(hosts[0]).lower() not in self._host_names:
+            detail = f"this server does not answer to {hosts[0][:100]!r}; name it in COUNTERWEIGHT_ALLOWED_HOSTS if it should"
+            raise refused("host_not_allowed", detail)
+
+
+def authenticator(settings: ServerSettings, database: Database) -> Authenticate:
+    """Return what finds out who asks. Bound to loopback, everybody may do all until a key exists."""
+    is_loopback = settings.is_loopback
+
+    def authenticate(authorization: str | None) -> Caller:
+        scheme, _, secret = (authorization or "").partition(" ")
+        now = datetime.now(UTC)
+        with database.read() as session:
+            caller = keys.verify(session, secret.strip(), now) if scheme.lower() == "bearer" else None
+            if caller is None and is_loopback and not keys.any_active(session, now):
+                return Caller(DEFAULT_PROJECT, "admin")
+        if caller is None:
+            found = "this API key is unknown, expired or revoked" if authorization else "this server needs an API key"
+            raise Unauthenticated(f"{found}; send `Authorization: Bearer cw_…`, and make a key with `counterweight keys create`")
+        return caller
+
+    return authenticate
+
+
+def _check_size(headers: Headers) -> None:
+    size = sum(len(name) + len(value) for name, value in headers.raw)
+    if len(headers.raw) > MAX_HEADERS or size > MAX_HEADER_BYTES:
+        raise refused("headers_too_large", f"a request may have {MAX_HEADERS} headers of {MAX_HEADER_BYTES} bytes together")
+
+
+def _check_origin(headers: Headers) -> None:
+    """Browsers say which page a request comes from; only our own pages may change anything."""
+    origin, host = headers.get("origin"), headers["host"]
+    is_foreign = origin is not None and origin.partition("://")[2].lower() != host.lower()
+    if is_foreign or headers.get("sec-fetch-site", "").lower() == "cross-site":
+        raise refused("foreign_origin", "a page of another site may not change anything here")
+
+
+def _without_port(host: str) -> str:
+    name, separator, port = host.rpartition(":")
+    return name if separator and port.isdigit() and (":" not in name or name.startswith("[")) else host

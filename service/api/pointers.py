@@ -1,0 +1,78 @@
+"""Pydantic's errors as JSON pointers into what the user sent, in words the user can act on."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from counterweight.contracts.problems import FieldError
+
+Schema = Mapping[str, Any]
+LONGEST_ECHO = 60
+
+
+def field_errors(errors: Sequence[Any], schema: Schema, prefix: str = "") -> list[FieldError]:
+    """Return one error for each wrong field: of a body of this JSON schema, found under `prefix`."""
+    found: dict[str, FieldError] = {}
+    for error in errors:
+        path, place = _walk(error["loc"], schema, schema.get("$defs", {}))
+        if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            path.append(error["ctx"]["discriminator"].strip("'"))
+        pointer = prefix + "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path)
+        earlier = found.get(pointer)
+        message = _message(error, path, place)
+        # A field that may be of several types has one error for each of them.
+        joined = message if earlier is None or message in earlier.message else f"{earlier.message}; or: {message}"
+        found[pointer] = FieldError(pointer=pointer, code=error["type"] if earlier is None else earlier.code, message=joined)
+    return list(found.values())
+
+
+def _walk(steps: Sequence[str | int], schema: Schema, defs: Schema) -> tuple[list[str], Schema]:
+    """Follow a location through the schema, dropping what is no part of the document: the names of a union's members.
+
+    Returns the path, and the schema of the object its last step is in.
+    """
+    path: list[str] = []
+    here = outer = schema
+    for step in steps:
+        here = _resolved(here, defs)
+        if "discriminator" in here:
+            here = {"$ref": here["discriminator"]["mapping"].get(str(step), "")}
+            continue
+        if "anyOf" in here or step == "[key]":
+            here = {}
+            continue
+        outer = here
+        path.append(str(step))
+        inner = here.get("properties", {}).get(step) or here.get("additionalProperties") or here.get("items")
+        here = inner if isinstance(inner, Mapping) else {}
+    return path, outer
+
+
+def _resolved(schema: Schema, defs: Schema) -> Schema:
+    """Look through a reference, and through a nullable wrapper around a discriminated union."""
+    if "$ref" in schema:
+        return _resolved(defs.get(schema["$ref"].removeprefix("#/$defs/"), {}), defs)
+    members = [member for member in schema.get("anyOf", []) if member.get("type") != "null"]
+    return _resolved(members[0], defs) if len(members) == 1 else schema
+
+
+def _message(error: Any, path: Sequence[str], place: Schema) -> str:
+    if error["type"] == "union_tag_invalid":
+        context = error["ctx"]
+        choices = context["expected_tags"].replace("'", "")
+        return f"{_echo(context['tag'])} is not a {path[-2] if len(path) > 1 else 'kind'}; choose one of {choices}"
+    if error["type"] == "union_tag_not_found":
+        return f"say which by {error['ctx']['discriminator']}"
+    if error["type"] == "extra_forbidden":
+        known = list(place.get("properties", {}))
+        close = difflib.get_close_matches(path[-1][:LONGEST_ECHO], known, n=1)
+        way_out = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(known)}"
+        return f"{_echo(path[-1])} is not a field here; {way_out}"
+    if error["type"] == "missing":
+        return "this field is required"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message if len(message) < 500 else f"{message[:500]}…"
+
+
+def _echo(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_ECHO else f"{text[:LONGEST_ECHO]}…")

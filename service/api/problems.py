@@ -1,0 +1,172 @@
+"""Every way this service says no: the closed list of codes, and what each means in HTTP."""
+
+import errno
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from counterweight.contracts.problems import Problem, problem_type
+from service.domain.errors import Invalid, NotReady, ServiceError, StorageFull, WrongState
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """The HTTP status of a code, and its name for people."""
+
+    status: int
+    title: str
+
+
+_INVALID = Meaning(422, "The request cannot be carried out as written")
+
+CODES: dict[str, Meaning] = {
+    "malformed_json": Meaning(400, "The body is not JSON"),
+    "malformed_request": Meaning(400, "The request cannot be read"),
+    "client_disconnected": Meaning(400, "The client went away before its request had arrived"),
+    "unauthenticated": Meaning(401, "An API key is needed"),
+    "forbidden": Meaning(403, "The API key may not do this"),
+    "foreign_origin": Meaning(403, "Requests from other sites' pages are refused"),
+    "not_found": Meaning(404, "There is no such thing"),
+    "method_not_allowed": Meaning(405, "This address does not take this method"),
+    "wrong_state": Meaning(409, "Its present state does not allow this"),
+    "dataset_not_ready": Meaning(409, "The dataset is still being read"),
+    "idempotency_in_flight": Meaning(409, "The first request of this key is still being answered"),
+    "idempotency_secret": Meaning(409, "An answer with a secret is given only once"),
+    "too_large": Meaning(413, "Too many bytes"),
+    "unsupported_media_type": Meaning(415, "This content type is not taken here"),
+    "host_not_allowed": Meaning(421, "This server does not answer to that name"),
+    "invalid": _INVALID,
+    "idempotency_mismatch": Meaning(422, "The idempotency key was used for something else"),
+    "bad_cursor": _INVALID,
+    "bad_filter": _INVALID,
+    "empty_file": _INVALID,
+    "dataset_failed": Meaning(422, "The dataset could not be read"),
+    "target_missing": _INVALID,
+    "target_mismatch": _INVALID,
+    "target_continuous": _INVALID,
+    "target_excluded": _INVALID,
+    "single_class": _INVALID,
+    "class_too_rare": _INVALID,
+    "class_missing_from_part": _INVALID,
+    "unknown_column": _INVALID,
+    "not_a_part_column": _INVALID,
+    "no_features": _INVALID,
+    "positive_label_unknown": _INVALID,
+    "positive_label_not_binary": _INVALID,
+    "loss_mismatch": _INVALID,
+    "headers_too_large": Meaning(431, "Too many or too large headers"),
+    "internal": Meaning(500, "The service failed"),
+    "unavailable": Meaning(503, "The service cannot answer now"),
+    "storage_full": Meaning(507, "No room is left"),
+}
+"""The closed list: a client may rely on every `code` of an answer being one of these."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+def respond(request_id: str, path: str, refusal: ServiceError, headers: dict[str, str] | None = None) -> Response:
+    """Return the answer that tells a refusal."""
+    meaning = CODES[refusal.code]
+    problem = Problem(
+        type=problem_type(refusal.code),
+        title=meaning.title,
+        status=meaning.status,
+        code=refusal.code,
+        detail=refusal.detail,
+        instance=path,
+        request_id=request_id,
+        errors=refusal.errors if isinstance(refusal, Invalid) else [],
+        allowed_actions=refusal.allowed_actions if isinstance(refusal, WrongState) else None,
+    )
+    extra = dict(headers or {})
+    if isinstance(refusal, NotReady) or meaning.status == 503:
+        extra["Retry-After"] = str(refusal.retry_after_s if isinstance(refusal, NotReady) else 1)
+    if meaning.status == 401:
+        extra["WWW-Authenticate"] = 'Bearer realm="counterweight"'
+    return Response(problem.model_dump_json(exclude_defaults=True), meaning.status, extra, MEDIA_TYPE)
+
+
+def refused(code: str, detail: str) -> ServiceError:
+    """A refusal that only HTTP knows."""
+    refusal = ServiceError(detail)
+    refusal.code = code
+    return refusal
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI description of the errors a route can answer, besides those all can."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({400, 401, 403, 421, 422, 431, 500, 503, *statuses}):
+        codes = [code for code, meaning in CODES.items() if meaning.status == status]
+        answers[status] = {"description": f"Problem with code {', '.join(f'`{code}`' for code in codes)}.", "content": {MEDIA_TYPE: schema}}
+    return answers
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error as a problem."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(OSError, _os_error)
+    for kind in (OperationalError, InterfaceError, NoConnection):
+        app.add_exception_handler(kind, _database_error)
+
+
+def _answer(request: Request, refusal: ServiceError, headers: dict[str, str] | None = None) -> Response:
+    return respond(request.state.request_id, request.url.path, refusal, headers)
+
+
+async def _service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return _answer(request, error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """What FastAPI refuses by itself: an unknown path, another method, a body that cannot be read."""
+    assert isinstance(error, HTTPException)
+    code = _CODE_OF_STATUS.get(error.status_code, "malformed_request")
+    details = {
+        "not_found": f"there is nothing at {request.url.path}; /openapi.json lists what there is",
+        "method_not_allowed": f"{request.method} is not possible here",
+    }
+    return _answer(request, refused(code, details.get(code, error.detail)), dict(error.headers or {}))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return _answer(request, refused("client_disconnected", "the request ended before its body was complete"))
+
+
+async def _os_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    if error.errno not in _FULL:
+        raise error
+    logger.error("the disk of the files is full")
+    return _answer(request, StorageFull("the server has no room left for this file; free some space and send it again"))
+
+
+async def _database_error(request: Request, error: Exception) -> Response:
+    logger.error("the database does not answer", exc_info=error)
+    text = str(getattr(error, "orig", error))
+    if "disk is full" in text or "No space left" in text:
+        return _answer(request, StorageFull("the server has no room left to record this; free some space and try again"))
+    return _answer(request, refused("unavailable", "the database does not answer; try again"))
+
+
+def field_problem(errors: Sequence[Any]) -> Invalid:
+    """Return the refusal of a request whose fields are wrong."""
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Invalid(f"{first.pointer}: {first.message}{more}" if first.pointer else f"{first.message}{more}", errors=errors)

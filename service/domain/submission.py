@@ -1,0 +1,147 @@
+"""What a job means on its dataset: every default settled, every mismatch refused before anything is queued."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from counterweight.contracts.datasets import TableFacts
+from counterweight.contracts.jobs import JobSpec, ResolvedSpec
+from counterweight.contracts.learners import Auto, ConcreteLearner, Mlp
+from counterweight.contracts.losses import ClassCounts, LossMismatch, ResolvedLoss, resolve_loss
+from counterweight.contracts.splits import MINIMUM_ROWS_PER_CLASS, PARTS, ColumnSplit, StratifiedSplit
+from service.domain.errors import Invalid
+
+MOST_NUMERIC_CLASSES = 100
+"""A numeric target of more distinct values is a quantity: predicting it is regression."""
+
+SHOWN = 5
+"""So many classes or columns are named in a message."""
+
+
+@dataclass(frozen=True)
+class DatasetChoices:
+    """What was chosen for the dataset when it was uploaded, and holds for its jobs."""
+
+    name: str
+    exclude: Sequence[str]
+
+
+def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[ResolvedSpec, ResolvedLoss]:
+    """Return the job with nothing left open, and its loss in numbers; Invalid, at the field, when the job cannot be run."""
+    target = _target(spec, facts)
+    train = _train_counts(spec.split, facts)
+    positive = _positive_label(spec, facts)
+    labels = tuple(train)
+    counts = ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
+    loss = _resolved_loss(spec, counts)
+    # Field by field, not through a dict: what the user left out and what the defaults are has been validated already.
+    settled = {
+        **{field: getattr(spec, field) for field in JobSpec.model_fields},
+        "name": spec.name or f"{spec.loss.kind} on {chosen.name}"[:200].rstrip(),
+        "target": target,
+        "exclude": _exclude(spec, facts, chosen, target),
+        "learner": _learner(spec),
+        "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(counts.total)}),
+        "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
+    }
+    return ResolvedSpec(**settled), loss
+
+
+def _target(spec: JobSpec, facts: TableFacts) -> str:
+    other = 'send POST /api/v1/datasets {"source_dataset_id": "…", "options": {"target": "…"}} with the column to predict'
+    if facts.target is None:
+        raise Invalid.at("/dataset_id", "target_missing", f"the dataset has no target; {other}, and use the dataset it answers")
+    if spec.target not in (None, facts.target):
+        message = f"the dataset's target is {facts.target!r}, not {spec.target!r}; {other}, and use the dataset it answers"
+        raise Invalid.at("/target", "target_mismatch", message)
+    if len(facts.classes) < 2:
+        found = f"only {facts.classes[0].label!r}" if facts.classes else "no label at all"
+        raise Invalid.at("/dataset_id", "single_class", f"the target {facts.target!r} holds {found}; learning needs at least two classes")
+    kinds = {column.name: column.type for column in facts.columns}
+    if kinds.get(facts.target) == "numeric" and len(facts.classes) > MOST_NUMERIC_CLASSES:
+        message = f"the target {facts.target!r} holds {len(facts.classes)} different numbers: that is regression, and this service classifies"
+        raise Invalid.at("/dataset_id", "target_continuous", f"{message}; choose a target of classes: {other}")
+    return facts.target
+
+
+def _train_counts(split: StratifiedSplit | ColumnSplit, facts: TableFacts) -> dict[str, int]:
+    """Return the training rows of each class, in class order."""
+    if isinstance(split, ColumnSplit):
+        return _column_counts(split, facts)
+    rare = [share for share in facts.classes if share.count < MINIMUM_ROWS_PER_CLASS]
+    if rare:
+        named = ", ".join(f"class {share.label!r} has {share.count}" for share in rare[:SHOWN])
+        more = f" and {len(rare) - SHOWN} more classes have too few" if len(rare) > SHOWN else ""
+        message = f"training, validation and test need a row of each class, {MINIMUM_ROWS_PER_CLASS} in all, and {named}{more}"
+        raise Invalid.at("/split", "class_too_rare", f"{message}; add rows of it, remove it, or merge it with another class")
+    return {share.label: split.part_counts(share.count)[0] for share in facts.classes}
+
+
+def _column_counts(split: ColumnSplit, facts: TableFacts) -> dict[str, int]:
+    if split.column not in {column.name for column in facts.columns}:
+        raise Invalid.at("/split/column", "unknown_column", _unknown_column(split.column, facts))
+    parts = facts.part_classes.get(split.column)
+    if parts is None:
+        message = f"column {split.column!r} holds other cells than {', '.join(PARTS)}; every row must name its part"
+        raise Invalid.at("/split/column", "not_a_part_column", message)
+    for part in PARTS:
+        for share in facts.classes:
+            if not parts.get(part, {}).get(share.label):
+                message = f"class {share.label!r} has no row in part {part!r} of column {split.column!r}; each part needs every class"
+                raise Invalid.at("/split/column", "class_missing_from_part", message)
+    return {share.label: parts["train"][share.label] for share in facts.classes}
+
+
+def _positive_label(spec: JobSpec, facts: TableFacts) -> str | None:
+    """Return whom binary metrics are about; None when there are more classes than two."""
+    labels = [share.label for share in facts.classes]
+    wanted = spec.evaluation.positive_label
+    if wanted is None:
+        return facts.positive_label if len(labels) == 2 else None
+    if len(labels) > 2:
+        message = f"a positive label is for two classes, and there are {len(labels)}; leave it out"
+        raise Invalid.at("/evaluation/positive_label", "positive_label_not_binary", message)
+    if wanted not in labels:
+        message = f"{wanted!r} is not a class; choose {labels[0]!r} or {labels[1]!r}"
+        raise Invalid.at("/evaluation/positive_label", "positive_label_unknown", message)
+    return wanted
+
+
+def _resolved_loss(spec: JobSpec, counts: ClassCounts) -> ResolvedLoss:
+    try:
+        loss = resolve_loss(spec.loss, counts)
+    except LossMismatch as mismatch:
+        raise Invalid.at(mismatch.pointer, "loss_mismatch", str(mismatch)) from mismatch
+    if not all(math.isfinite(weight) and weight > 0 for weight in loss.resolved.weights.values()):
+        message = f"the class weights come to {loss.resolved.weights}, which no float can train with; choose weights nearer to each other"
+        raise Invalid.at("/loss", "loss_mismatch", message)
+    return loss
+
+
+def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: str) -> list[str]:
+    """Return the columns that are no features: the dataset's, the job's, and the one that names the parts."""
+    names = [column.name for column in facts.columns]
+    for index, name in enumerate(spec.exclude):
+        if name not in names:
+            raise Invalid.at(f"/exclude/{index}", "unknown_column", _unknown_column(name, facts))
+        if name == target:
+            raise Invalid.at(f"/exclude/{index}", "target_excluded", f"{name!r} is the target; it is never a feature and cannot be excluded")
+    parts = [spec.split.column] if isinstance(spec.split, ColumnSplit) else []
+    excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *parts]))
+    if not set(names) - {target, *excluded}:
+        raise Invalid.at("/exclude", "no_features", "no column is left to learn from; exclude fewer")
+    return excluded
+
+
+def _learner(spec: JobSpec) -> ConcreteLearner:
+    return Mlp() if isinstance(spec.learner, Auto) else spec.learner
+
+
+def _batch_size(rows: int) -> int:
+    return min(256, max(32, rows // 50))
+
+
+def _unknown_column(name: str, facts: TableFacts) -> str:
+    names = [column.name for column in facts.columns]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"there is no column {name!r}; the columns are {', '.join(repr(known) for known in names[:SHOWN])}{more}"
