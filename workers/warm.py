@@ -1,5 +1,11 @@
-"""What the fork server imports before it starts trainers. It imports and nothing else: no tensor operation, no CUDA call."""
+"""What the fork server imports before it starts trainers. It imports and nothing else: no tensor operation, no CUDA call.
+
+pyarrow is left to the trainer itself: it starts threads, which a fork does not carry over.
+"""
 
 import torch._dynamo  # noqa: F401  The first optimiser step would import it, for about a second.
 
-import workers.training.trainer  # noqa: F401
+import counterweight.contracts.messages
+import workers.pipe
+import workers.training.evaluation
+import workers.training.loop  # noqa: F401

@@ -133,7 +133,7 @@ def _check_values(value: Any) -> None:
         inner: list[Any] = []
         for item in level:
             if isinstance(item, str):
-                _check_text(item)
+                check_text(item)
             elif isinstance(item, dict):
                 inner += [*item.keys(), *item.values()]
             elif isinstance(item, list):
@@ -144,7 +144,8 @@ def _check_values(value: Any) -> None:
     raise refused("malformed_json", f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Refuse characters that a text in the record cannot have."""
     if "\0" in text:
         raise refused("malformed_json", "a text holds the character NUL, which cannot be kept")
     if any("\ud800" <= char <= "\udfff" for char in text):

@@ -52,7 +52,9 @@ def _tokens(text: str) -> Iterator[_Token]:
         match = _TOKEN.match(text, position)
         if match is None:
             unclosed = text[position] in "\"'"
-            raise _refused(position + 1, "this quote is never closed" if unclosed else f"{text[position]!r} is not understood here; only `=` is")
+            raise _refused(
+                position + 1, "this quote is never closed" if unclosed else f"{text[position]!r} is not understood here; only `=` is"
+            )
         if match.lastgroup != "space":
             yield _Token(str(match.lastgroup), match.group(), position + 1)
         position = match.end()

@@ -59,7 +59,9 @@ def _target(spec: JobSpec, facts: TableFacts) -> str:
         raise Invalid.at("/dataset_id", "single_class", f"the target {facts.target!r} holds {found}; learning needs at least two classes")
     kinds = {column.name: column.type for column in facts.columns}
     if kinds.get(facts.target) == "numeric" and len(facts.classes) > MOST_NUMERIC_CLASSES:
-        message = f"the target {facts.target!r} holds {len(facts.classes)} different numbers: that is regression, and this service classifies"
+        message = (
+            f"the target {facts.target!r} holds {len(facts.classes)} different numbers: that is regression, and this service classifies"
+        )
         raise Invalid.at("/dataset_id", "target_continuous", f"{message}; choose a target of classes: {other}")
     return facts.target
 
@@ -125,7 +127,9 @@ def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: s
         if name not in names:
             raise Invalid.at(f"/exclude/{index}", "unknown_column", _unknown_column(name, facts))
         if name == target:
-            raise Invalid.at(f"/exclude/{index}", "target_excluded", f"{name!r} is the target; it is never a feature and cannot be excluded")
+            raise Invalid.at(
+                f"/exclude/{index}", "target_excluded", f"{name!r} is the target; it is never a feature and cannot be excluded"
+            )
     parts = [spec.split.column] if isinstance(spec.split, ColumnSplit) else []
     excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *parts]))
     if not set(names) - {target, *excluded}:

@@ -53,9 +53,7 @@ def page(session: Session, project_id: str, before: str | None, limit: int) -> l
 def find_twin(session: Session, project_id: str, sha256: str, options: DatasetOptions) -> Dataset | None:
     """Return the project's dataset of the same bytes read in the same way."""
     return session.scalar(
-        select(Dataset).where(
-            Dataset.project_id == project_id, Dataset.sha256 == sha256, Dataset.options_sha256 == options_digest(options)
-        )
+        select(Dataset).where(Dataset.project_id == project_id, Dataset.sha256 == sha256, Dataset.options_sha256 == options_digest(options))
     )
 
 

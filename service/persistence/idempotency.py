@@ -34,7 +34,9 @@ def find(session: Session, project_id: str, key: str, fingerprint: str) -> Answe
         return None
     if kept.fingerprint != fingerprint:
         raise Invalid.at(
-            "/Idempotency-Key", "idempotency_mismatch", "this Idempotency-Key was used for a different request; use a new key for each request"
+            "/Idempotency-Key",
+            "idempotency_mismatch",
+            "this Idempotency-Key was used for a different request; use a new key for each request",
         )
     if kept.body == SECRET:
         raise WrongState(

@@ -8,9 +8,19 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql.elements import ColumnElement
 
-from counterweight.contracts.evaluation import Evaluation
+from counterweight.contracts.evaluation import Evaluation, Metric
 from counterweight.contracts.ids import is_id
-from counterweight.contracts.jobs import ResolvedSpec, Transition
+from counterweight.contracts.jobs import (
+    AttemptRecord,
+    AttemptView,
+    DatasetRef,
+    JobView,
+    QueueView,
+    ResolvedSpec,
+    SeriesSummary,
+    Transition,
+    Usage,
+)
 from counterweight.contracts.losses import ResolvedLoss
 from service.domain import lifecycle
 from service.domain.errors import NotFound, WrongState
@@ -27,7 +37,15 @@ _SHOWN: tuple[ORMOption, ...] = (
 
 
 def add(
-    session: Session, job_id: str, dataset: Dataset, spec: ResolvedSpec, loss: ResolvedLoss, *, traceparent: str | None, created_by: str | None, now: datetime
+    session: Session,
+    job_id: str,
+    dataset: Dataset,
+    spec: ResolvedSpec,
+    loss: ResolvedLoss,
+    *,
+    traceparent: str | None,
+    created_by: str | None,
+    now: datetime,
 ) -> Job:
     """Queue a job."""
     job = Job(
@@ -82,7 +100,75 @@ def cancel(session: Session, project_id: str, job_id: str, now: datetime) -> Job
     return job
 
 
-def queue_positions(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
+def views(session: Session, jobs: Sequence[Job], now: datetime) -> list[JobView]:
+    """Return jobs as the service answers them."""
+    ahead = _queue_positions(session, jobs)
+    return [_view(job, ahead.get(job.id), now) for job in jobs]
+
+
+def attempts(job: Job) -> list[AttemptRecord]:
+    """Return every try at the job, in order."""
+    return [
+        AttemptRecord(**_attempt(attempt).model_dump(), ended_at=attempt.ended_at, outcome=attempt.outcome, detail=attempt.detail)
+        for attempt in job.attempts
+    ]
+
+
+def _view(job: Job, ahead: int | None, now: datetime) -> JobView:
+    path = f"/api/v1/jobs/{job.id}"
+    return JobView(
+        id=job.id,
+        version=job.version,
+        name=job.name,
+        labels=job.labels,
+        project=job.project_id,
+        spec=job.spec,
+        resolved=job.resolved,
+        loss=job.loss,
+        state=job.state,
+        phase=job.phase,
+        state_reason=job.state_reason,
+        is_terminal=lifecycle.is_terminal(job.state),
+        allowed_actions=lifecycle.allowed_actions(job.state),
+        dataset=DatasetRef.model_validate(job.dataset),
+        queue=QueueView(position=ahead),
+        progress=job.progress,
+        latest={series.name: SeriesSummary.model_validate(series) for series in job.series},
+        metrics={metric.name: Metric.model_validate(metric) for metric in job.results},
+        attempt=_attempt(job.attempts[-1]) if job.attempts else None,
+        model_id=job.model_id,
+        error=job.error,
+        created_at=job.created_at,
+        queued_at=job.queued_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        usage=_usage(job, now),
+        links={"self": path, "dataset": f"/api/v1/datasets/{job.dataset_id}"}
+        | {name: f"{path}/{name}" for name in ("metrics", "evaluation", "transitions", "attempts")},
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        worker=attempt.agent_id,
+        device=attempt.device,
+        started_at=attempt.started_at,
+        heartbeat_at=attempt.agent.beat_at,
+    )
+
+
+def _usage(job: Job, now: datetime) -> Usage:
+    """The record counts what is over; what is going on is added as of now."""
+    queued_s, run_s = job.queued_s, job.run_s
+    if job.state == "queued":
+        queued_s += max(0.0, (now - job.queued_at).total_seconds())
+    elif job.state in lifecycle.HELD and job.started_at is not None:
+        run_s += max(0.0, (now - job.started_at).total_seconds())
+    return Usage(queued_s=queued_s, run_s=run_s, gpu_s=job.gpu_s)
+
+
+def _queue_positions(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
     """Return how many jobs are ahead of each queued one of `jobs`."""
     queued = [job.id for job in jobs if job.state == "queued"]
     if not queued:
@@ -103,7 +189,10 @@ def evaluation(session: Session, job: Job) -> Evaluation:
 def transitions(session: Session, job: Job) -> list[Transition]:
     """Return every change of the job's state, in order."""
     rows = events.of_subject(session, job.id)
-    return [Transition.model_validate({"at": row.at, "from_state": row.from_state, "to_state": row.to_state, "reason": row.reason}) for row in rows]
+    return [
+        Transition.model_validate({"at": row.at, "from_state": row.from_state, "to_state": row.to_state, "reason": row.reason})
+        for row in rows
+    ]
 
 
 def _of_project(project_id: str) -> Select[tuple[Job]]:
@@ -118,7 +207,13 @@ def _one(session: Session, query: Select[tuple[Job]], job_id: str) -> Job:
 
 
 def _meets(field: str, value: str) -> ColumnElement[bool]:
-    columns = {"state": Job.state, "name": Job.name, "dataset_id": Job.dataset_id, "loss.kind": Job.loss_kind, "learner.kind": Job.learner_kind}
+    columns = {
+        "state": Job.state,
+        "name": Job.name,
+        "dataset_id": Job.dataset_id,
+        "loss.kind": Job.loss_kind,
+        "learner.kind": Job.learner_kind,
+    }
     if field in columns:
         return columns[field] == value
     label = type_coerce(Job.labels, JSON())[field.removeprefix("labels.")]

@@ -32,7 +32,7 @@ def number(cell: str, double: str, notation: Notation, accepted: frozenset[str])
     branches = [f"WHEN '{kind}' THEN {double}" for kind in sorted(doubles)] + [f"WHEN '{kind}' THEN NULL" for kind in sorted(nulls)]
     return (
         f"CASE WHEN {_plainly_number(cell, double, notation)} THEN {double} ELSE "
-        f"CASE {kind_of_number(cell, double, notation)} WHEN 'number' THEN {double} WHEN 'missing' THEN NULL {' '.join(branches)} "
+        f"CASE {_kind_of_the_rest(cell, double, notation)} WHEN 'number' THEN {double} WHEN 'missing' THEN NULL {' '.join(branches)} "
         f"ELSE {_misfit('DOUBLE')} END END"
     )
 
@@ -44,19 +44,7 @@ def as_double(cell: str, notation: Notation) -> str:
 
 def kind_of_number(cell: str, double: str, notation: Notation) -> str:
     """Return which of KINDS the cell is."""
-    written = _with_point(_bare(cell), notation)
-    foreign = f"contains({cell}, '.') OR " if notation.decimal != "." else ""
-    return (
-        f"CASE WHEN {_plainly_number(cell, double, notation)} THEN 'number' WHEN {_is_missing(_bare(cell), notation)} THEN 'missing' "
-        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_A_NUMBER)}) THEN 'not_a_number' "
-        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_FINITE)}) THEN 'not_finite' "
-        f"WHEN {foreign}{double} IS NULL THEN 'other' "
-        f"WHEN regexp_full_match({written}, {quoted(PADDED_NUMBER)}) THEN 'padded' "
-        f"WHEN NOT regexp_full_match({written}, {quoted(NUMBER)}) THEN 'other' "
-        f"WHEN NOT isfinite({double}) THEN 'not_finite' "
-        f"WHEN abs({double}) >= {LARGEST_EXACT_INTEGER} AND regexp_full_match({written}, {quoted(INTEGER)}) THEN 'large' "
-        "ELSE 'number' END"
-    )
+    return f"CASE WHEN {_plainly_number(cell, double, notation)} THEN 'number' ELSE {_kind_of_the_rest(cell, double, notation)} END"
 
 
 def whole_number(cell: str, notation: Notation) -> str:
@@ -109,6 +97,23 @@ def _plainly_number(cell: str, double: str, notation: Notation) -> str:
     if numeric_words:
         tests.append(f"trim({cell}) NOT IN {_words(numeric_words)}")
     return "(" + " AND ".join(tests) + ")"
+
+
+def _kind_of_the_rest(cell: str, double: str, notation: Notation) -> str:
+    """Return which of KINDS a cell is that did not pass the quick test."""
+    written = _with_point(_bare(cell), notation)
+    foreign = f"contains({cell}, '.') OR " if notation.decimal != "." else ""
+    return (
+        f"CASE WHEN {_is_missing(_bare(cell), notation)} THEN 'missing' "
+        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_A_NUMBER)}) THEN 'not_a_number' "
+        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_FINITE)}) THEN 'not_finite' "
+        f"WHEN {foreign}{double} IS NULL THEN 'other' "
+        f"WHEN regexp_full_match({written}, {quoted(PADDED_NUMBER)}) THEN 'padded' "
+        f"WHEN NOT regexp_full_match({written}, {quoted(NUMBER)}) THEN 'other' "
+        f"WHEN NOT isfinite({double}) THEN 'not_finite' "
+        f"WHEN abs({double}) >= {LARGEST_EXACT_INTEGER} AND regexp_full_match({written}, {quoted(INTEGER)}) THEN 'large' "
+        "ELSE 'number' END"
+    )
 
 
 def _is_missing(bare: str, notation: Notation) -> str:

@@ -19,13 +19,14 @@ SEED = 0
 FEWEST_ROWS = 5
 """A class with fewer rows allows no interval."""
 MOST_UNDEFINED = 0.05
-MOST_RANKS = 4096
+EXACT_RANKS = 512
 MOST_BINS = 1024
 _CHUNK = 4_000_000
 """Weights held at a time."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Counts = NDArray[np.int64 | np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class _Runs:
     """The weight of the positives of each group that holds any, of the negatives tied with them, of those between the group and the
     one before it (..., H), and of the negatives after the last (...,)."""
 
-    hits: Ints
-    tied: Ints
-    between: Ints
-    after: Ints
+    hits: Counts
+    tied: Counts
+    between: Counts
+    after: Counts
 
 
 def with_interval(metric: Metric, draws: Floats, confidence: float, smallest_class: int) -> Metric:
@@ -106,13 +107,15 @@ def joint_ranking_draws(rankings: list[Ranking], labels: Ints, source: np.random
     The mean over classes needs this: one row's weight moves the metrics of all classes together.
     """
     merged = [_merged(ranking) for ranking in rankings]
-    orders = [np.lexsort((labels == index, ranking.group)) for index, ranking in enumerate(merged)]
-    draws = []
-    for count in _chunks(len(labels)):
-        weights = _POISSON_OF_16_BITS[source.integers(0, 65536, size=(count, len(labels)), dtype=np.uint16)]
-        draws.append([_worth(_weighed(ranking, weights[:, order])) for ranking, order in zip(merged, orders, strict=True)])
+    runs = [_run_of_row(ranking, labels == index) for index, ranking in enumerate(merged)]
+    sums = [np.empty((DRAWS, 3 * int((ranking.positives > 0).sum()) + 1)) for ranking in merged]
+    for draw in range(DRAWS):
+        weights = _POISSON_OF_16_BITS[source.integers(0, 65536, size=len(labels), dtype=np.uint16)]
+        for run, of_class in zip(runs, sums, strict=True):
+            of_class[draw] = np.bincount(run, weights=weights, minlength=of_class.shape[1])
+    worth = np.array([_worth(_Runs(each[:, 0:-1:3], each[:, 1:-1:3], each[:, 2:-1:3], each[:, -1])) for each in sums])
     shifts = np.array([_shift(ranking, coarse) for ranking, coarse in zip(rankings, merged, strict=True)])
-    together = np.concatenate([np.array(chunk) for chunk in draws], axis=2) + shifts[:, :, None]
+    together = worth + shifts[:, :, None]
     return together[:, 0].T, together[:, 1].T
 
 
@@ -123,13 +126,12 @@ def _chunks(cells: int) -> list[int]:
 
 
 def _merged(ranking: Ranking) -> Ranking:
-    """Merge groups: runs of negatives into one group each, and neighbours as if tied where over 4,096 groups hold positives."""
+    """Merge groups: each run of negatives into one, and below the first 512 groups with positives neighbours as if tied, into 512."""
     is_hit = ranking.positives > 0
     hits = int(is_hit.sum())
     place = np.cumsum(is_hit) - 1  # of the last group with positives, -1 before the first
-    bins = place * MOST_RANKS // hits if hits > MOST_RANKS else place
+    bins, next_bin = _bin(place, hits), _bin(place + 1, hits)
     # A run of negatives goes with the positives around it if they share a bin, else it stands between two bins.
-    next_bin = (place + 1) * MOST_RANKS // hits if hits > MOST_RANKS else place + 1
     key = np.where(is_hit | (bins == next_bin), 2 * bins, 2 * bins + 1)
     _, of_group = np.unique(key, return_inverse=True)
     starts = np.flatnonzero(np.diff(of_group, prepend=-1))
@@ -139,6 +141,13 @@ def _merged(ranking: Ranking) -> Ranking:
         negatives=np.add.reduceat(ranking.negatives, starts),
         group=of_group[ranking.group],
     )
+
+
+def _bin(place: Ints, hits: int) -> Ints:
+    """Return the bin of the group with positives at each place of `hits`: the top ranks, which weigh most, stay exact."""
+    if hits <= 2 * EXACT_RANKS:
+        return place
+    return np.where(place < EXACT_RANKS, place, EXACT_RANKS + (place - EXACT_RANKS) * EXACT_RANKS // (hits - EXACT_RANKS))
 
 
 def _shift(ranking: Ranking, merged: Ranking) -> tuple[float, float]:
@@ -160,21 +169,14 @@ def _counts(ranking: Ranking) -> _Runs:
     return _Runs(ranking.positives[hit], tied, between, np.asarray(ranking.rows[1] - above[-1]))
 
 
-def _weighed(ranking: Ranking, weights: NDArray[np.uint8]) -> _Runs:
-    """Return the runs for weights (B, N) of rows in the order of their group, negatives of a group first."""
-    sums = np.zeros((len(weights), weights.shape[1] + 1), dtype=np.int64)
-    np.cumsum(weights, axis=1, out=sums[:, 1:])
-    hit = np.flatnonzero(ranking.positives)
-    ends = np.cumsum(ranking.positives + ranking.negatives)[hit]
-    positives_start = ends - ranking.positives[hit]
-    starts = positives_start - ranking.negatives[hit]
-    previous = np.concatenate([[0], ends[:-1]])
-    return _Runs(
-        hits=sums[:, ends] - sums[:, positives_start],
-        tied=sums[:, positives_start] - sums[:, starts],
-        between=sums[:, starts] - sums[:, previous],
-        after=sums[:, -1] - sums[:, ends[-1]],
-    )
+def _run_of_row(ranking: Ranking, is_positive: NDArray[np.bool_]) -> Ints:
+    """Return which run each row is in: 3h for the positives of the h-th group that has any, 3h + 1 for the negatives tied with them,
+    3h + 2 for those between it and the one before, and the last number for those after all."""
+    is_hit = ranking.positives > 0
+    hits_before = np.cumsum(is_hit) - is_hit
+    of_negatives = 3 * hits_before + np.where(is_hit, 1, 2)
+    of_negatives[~is_hit & (hits_before == is_hit.sum())] = 3 * int(is_hit.sum())
+    return np.asarray(np.where(is_positive, 3 * hits_before[ranking.group], of_negatives[ranking.group]))
 
 
 def _worth(runs: _Runs) -> tuple[Floats, Floats]:
@@ -190,14 +192,14 @@ def _worth(runs: _Runs) -> tuple[Floats, Floats]:
     )
 
 
-def _over(above: Floats, below: Ints) -> Floats:
+def _over(above: Counts, below: Counts) -> Floats:
     return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
 
 
-def _poisson_of_16_bits() -> NDArray[np.uint8]:
+def _poisson_of_16_bits() -> Floats:
     """Return a Poisson(1) number for each number of 16 bits: a look-up is ten times as fast as a draw."""
     upper = np.cumsum([math.exp(-1) / math.factorial(count) for count in range(12)])
-    return np.searchsorted(upper, (np.arange(65536) + 0.5) / 65536).astype(np.uint8)
+    return np.searchsorted(upper, (np.arange(65536) + 0.5) / 65536).astype(np.float64)
 
 
 _POISSON_OF_16_BITS = _poisson_of_16_bits()

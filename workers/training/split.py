@@ -27,11 +27,11 @@ def stratified_parts(labels: NDArray[np.int64], classes: int, split: StratifiedS
 
 def named_parts(names: list[str | None], column: str) -> NDArray[np.int8]:
     """Return the part of each row as an index into `PARTS`, from the cells of a column that names them."""
-    known = {name: index for index, name in enumerate(PARTS)}
+    known: dict[str | None, int] = {name: index for index, name in enumerate(PARTS)}
     unknown = sorted({str(name) for name in names if name not in known})
     if unknown:
         raise UnusableData(
             f"column {column!r} cannot divide the rows: it holds {', '.join(unknown[:5])}",
             "every cell must be train, validation or test",
         )
-    return np.array([known[name] for name in names if name is not None], dtype=np.int8)
+    return np.array([known[name] for name in names], dtype=np.int8)

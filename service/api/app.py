@@ -1,0 +1,74 @@
+"""The application: its routes, its layers, and its description."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+
+from counterweight.contracts.datasets import DatasetOptions, NewDataset
+from counterweight.settings import ServerSettings
+from service.api import datasets, jobs, keys, probes, problems
+from service.api.dependencies import Service
+from service.api.guard import Guard, authenticator
+from service.api.journal import Journal
+from service.api.waiting import Waiting
+from service.persistence import schema
+from service.persistence.database import Database
+from service.persistence.files import Files
+
+PREFIX = "/api/v1"
+DESCRIPTION = "Upload a table whose classes are unequal, say which loss, and get trained, calibrated, honestly compared classifiers."
+
+
+def make_app(settings: ServerSettings, database: Database, files: Files) -> FastAPI:
+    """Return the application over one record. Running it starts the thread that watches for changes."""
+    service = Service(settings, database, files, Waiting(database), schema.head())
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        service.waiting.start()
+        yield
+        service.waiting.end()
+        await run_in_threadpool(service.waiting.join)
+
+    app = FastAPI(
+        title="Counterweight",
+        version=version("counterweight"),
+        lifespan=lifespan,
+        # The built-in pages load scripts from a CDN; the description has a route of its own.
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Journal),
+            Middleware(Guard, host_names=settings.host_names, authenticate=authenticator(settings, database)),
+        ],
+    )
+    app.state.service = service
+    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # FastAPI's documented way.
+    problems.install(app)
+    app.include_router(probes.router)
+    api = APIRouter(prefix=PREFIX)
+    for part in (datasets, jobs, keys):
+        api.include_router(part.router)
+    app.include_router(api)
+    return app
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        described = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+        components = described["components"]
+        for kind in (NewDataset, DatasetOptions):  # The body of an upload is read by hand, so FastAPI does not see them.
+            own = kind.model_json_schema(ref_template="#/components/schemas/{model}")
+            components["schemas"] |= own.pop("$defs", {}) | {kind.__name__: own}
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key: `cw_…`."}}
+        described["security"] = [{"key": []}, {}]
+        app.openapi_schema = described
+    return app.openapi_schema

@@ -1,0 +1,184 @@
+"""The routes of datasets."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from counterweight.contracts.base import Name
+from counterweight.contracts.base import Request as Sent
+from counterweight.contracts.datasets import DatasetOptions, DatasetView, NewDataset
+from counterweight.contracts.ids import new_id
+from counterweight.contracts.pages import Page
+from service.api import uploads
+from service.api.answers import answer, once, respond
+from service.api.bodies import StrictRoute, check_text, parse_json, read_json, validated
+from service.api.dependencies import (
+    After,
+    IdempotencyKey,
+    Limit,
+    Reader,
+    ReadSession,
+    Service,
+    SinceVersion,
+    Submitter,
+    WaitS,
+    now,
+    service_of,
+)
+from service.api.problems import declared
+from service.domain.callers import Caller
+from service.domain.cursors import cursor_after, id_before
+from service.domain.errors import Invalid, ServiceError
+from service.persistence import datasets
+from service.persistence.datasets import NewSource
+from service.persistence.files import Incoming
+from service.persistence.idempotency import Answer
+
+router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=StrictRoute)
+
+_FILE = {"type": "string", "format": "binary"}
+_OPTIONS = {"$ref": "#/components/schemas/DatasetOptions"}
+_FORM = {"type": "object", "required": ["file"], "properties": {"file": _FILE, "name": {"type": "string"}, "options": _OPTIONS}}
+_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {"schema": _FORM, "encoding": {"options": {"contentType": "application/json"}}},
+        "application/json": {"schema": {"$ref": "#/components/schemas/NewDataset"}},
+        "text/csv": {"schema": _FILE},
+        "application/vnd.apache.parquet": {"schema": _FILE},
+        "application/octet-stream": {"schema": _FILE},
+    },
+}
+
+
+class _Described(Sent):
+    """What comes with a file."""
+
+    name: Name | None = None
+    options: DatasetOptions = DatasetOptions()
+
+
+@router.post(
+    "",
+    operation_id="datasets_upload",
+    status_code=202,
+    response_model=DatasetView,
+    responses={200: {"model": DatasetView, "description": "The project has this file, read in this way, already."}}
+    | declared(404, 409, 413, 415, 507),
+    openapi_extra={"requestBody": _BODY},
+)
+async def upload_dataset(
+    request: Request,
+    caller: Submitter,
+    key: IdempotencyKey,
+    name: Annotated[str | None, Query(description="With a body that is the file itself: what to call the dataset.")] = None,
+    options: Annotated[str | None, Query(description="With a body that is the file itself: how to read it, as JSON.")] = None,
+) -> Response:
+    """Upload a table: as a form with a `file`, as a body that is the file, or as JSON naming a dataset to read in another way.
+
+    The file is then read in the background: wait until `state` is `ready` or `failed`. The same bytes with the same options are
+    kept once per project; a file that could not be read is tried again when it is sent again.
+    """
+    service = service_of(request)
+    if uploads.content_type(request) == "application/json":
+        wanted = validated(NewDataset, await read_json(request))
+        return respond(await run_in_threadpool(_read_otherwise, service, caller, key, wanted))
+    with service.files.receive() as incoming:
+        limit = service.settings.max_upload_bytes
+        if uploads.content_type(request) == uploads.FORM:
+            texts = await uploads.receive_form(request, incoming, limit)
+        else:
+            await uploads.receive_raw(request, incoming, limit)
+            texts = {field: text for field, text in (("name", name), ("options", options)) if text is not None}
+        described = _described(texts)
+        called = described.name or texts.get("filename") or "dataset"
+        return respond(await run_in_threadpool(_keep, service, caller, key, incoming, called, described.options))
+
+
+@router.get("", operation_id="datasets_list", responses=declared())
+def list_datasets(caller: Reader, session: ReadSession, limit: Limit = 50, after: After = None) -> Page[DatasetView]:
+    """List the project's datasets, newest first."""
+    found = datasets.page(session, caller.project_id, None if after is None else id_before(after, "ds"), limit + 1)
+    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
+    return Page(data=[datasets.view(dataset) for dataset in found[:limit]], next=more)
+
+
+@router.get("/{dataset_id}", operation_id="datasets_get", responses=declared(404))
+async def get_dataset(
+    request: Request, caller: Reader, dataset_id: str, wait: WaitS = 0, since_version: SinceVersion = None
+) -> DatasetView:
+    """Get a dataset; with `wait`, once its version is above `since_version`, at once when it is no longer being read."""
+    service = service_of(request)
+
+    def look() -> DatasetView:
+        with service.database.read() as session:
+            return datasets.view(datasets.get(session, caller.project_id, dataset_id))
+
+    if wait == 0:
+        return await run_in_threadpool(look)
+    return await service.waiting.until_changed(dataset_id, look, since_version, wait, lambda view: view.state != "processing")
+
+
+def _described(texts: dict[str, str]) -> _Described:
+    if "name" in texts:
+        check_text(texts["name"])
+    return validated(_Described, {"name": texts.get("name"), "options": _options(texts.get("options", "{}"))})
+
+
+def _options(text: str) -> Any:
+    try:
+        return parse_json(text.encode("utf-8", "surrogatepass"))
+    except ServiceError as error:
+        raise Invalid.at("/options", "invalid", f'`options` is JSON, such as {{"target": "fraud"}}: {error.detail}') from None
+
+
+def _keep(service: Service, caller: Caller, key: str | None, incoming: Incoming, name: str, options: DatasetOptions) -> Answer:
+    """Keep a received file as a dataset, unless the project has it already."""
+    dataset_id = new_id("ds", now())
+    source = NewSource(dataset_id, name, incoming.sha256, incoming.size, datasets.source_path(dataset_id), options)
+    with service.database.write() as session:
+        made = _record(session, caller, key, source, is_stored=False)
+    if made is None:
+        # Before the transaction that records it: syncing a large file takes longer than others should wait for the writer.
+        incoming.keep(source.source_path)
+        with service.database.write() as session:
+            made = _record(session, caller, key, source, is_stored=True)
+        assert made is not None
+        if not made.location.endswith(dataset_id):
+            service.files.remove_folder(f"datasets/{dataset_id}")
+    return made
+
+
+def _read_otherwise(service: Service, caller: Caller, key: str | None, wanted: NewDataset) -> Answer:
+    with service.database.write() as session:
+        origin = datasets.get(session, caller.project_id, wanted.source_dataset_id)
+        dataset_id, name = new_id("ds", now()), wanted.name or origin.name
+        source = NewSource(dataset_id, name, origin.sha256, origin.bytes, origin.source_path, wanted.options)
+        made = _record(session, caller, key, source, is_stored=True)
+    assert made is not None
+    return made
+
+
+def _record(session: Session, caller: Caller, key: str | None, source: NewSource, *, is_stored: bool) -> Answer | None:
+    """Answer with the dataset of these bytes and options; None when it is new and its bytes are not stored yet."""
+    moment = now()
+
+    def make() -> Answer | None:
+        twin = datasets.find_twin(session, caller.project_id, source.sha256, source.options)
+        if twin is None and is_stored:
+            added = datasets.add(session, caller.project_id, source, caller.key_id, moment)
+            if added is not None:
+                return answer(202, datasets.view(added), f"/api/v1/datasets/{added.id}")
+            twin = datasets.find_twin(session, caller.project_id, source.sha256, source.options)
+        if twin is None:
+            return None
+        status = 200
+        if twin.state == "failed":
+            datasets.read_again(session, twin, moment)
+            status = 202
+        return answer(status, datasets.view(twin), f"/api/v1/datasets/{twin.id}")
+
+    request = ["POST /datasets", source.sha256, source.options.model_dump(mode="json"), source.name]
+    return once(session, caller.project_id, key, request, make, moment)

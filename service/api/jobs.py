@@ -1,0 +1,147 @@
+"""The routes of jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from counterweight.contracts.evaluation import Evaluation
+from counterweight.contracts.ids import new_id
+from counterweight.contracts.jobs import AttemptRecord, JobSpec, JobView, MetricsView, Transition
+from counterweight.contracts.pages import Page
+from service.api.answers import answer, once, respond
+from service.api.bodies import StrictRoute
+from service.api.dependencies import (
+    After,
+    IdempotencyKey,
+    Limit,
+    Reader,
+    ReadSession,
+    SinceVersion,
+    Submitter,
+    TraceParent,
+    WaitS,
+    WriteSession,
+    now,
+    service_of,
+)
+from service.api.problems import declared
+from service.domain import filters, submission
+from service.domain.cursors import cursor_after, id_before
+from service.domain.errors import Invalid, NotReady
+from service.domain.submission import DatasetChoices
+from service.persistence import datasets, jobs, metrics
+from service.persistence.idempotency import Answer
+from service.persistence.tables import Dataset, Job
+
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
+
+Epoch = Annotated[int | None, Query(ge=0, le=10**9)]
+
+
+@router.post("", operation_id="jobs_submit", status_code=201, response_model=JobView, responses=declared(404, 409, 413, 415, 507))
+def submit_job(spec: JobSpec, caller: Submitter, session: WriteSession, key: IdempotencyKey, trace: TraceParent) -> Response:
+    """Queue a training job. Only `dataset_id` is required; every default is settled now, and stored with the job."""
+    moment = now()
+
+    def make() -> Answer:
+        dataset = _ready(datasets.get(session, caller.project_id, spec.dataset_id))
+        choices = DatasetChoices(dataset.name, dataset.options.exclude)
+        settled, loss = submission.settle(spec, datasets.facts(dataset), choices)
+        job_id = new_id("job", moment)
+        job = jobs.add(session, job_id, dataset, settled, loss, traceparent=trace, created_by=caller.key_id, now=moment)
+        return answer(201, _view(session, job), f"/api/v1/jobs/{job.id}")
+
+    made = once(session, caller.project_id, key, ["POST /jobs", spec.model_dump(mode="json")], make, moment)
+    assert made is not None
+    return respond(made)
+
+
+@router.get("", operation_id="jobs_list", responses=declared())
+def list_jobs(
+    caller: Reader,
+    session: ReadSession,
+    filter: Annotated[
+        str,
+        Query(
+            description='Conditions such as `state = running AND loss.kind = focal AND labels.team = "risk"`.', examples=["state = failed"]
+        ),
+    ] = "",
+    limit: Limit = 50,
+    after: After = None,
+) -> Page[JobView]:
+    """List the project's jobs, newest first."""
+    before = None if after is None else id_before(after, "job")
+    found = jobs.page(session, caller.project_id, filters.parse(filter), before, limit + 1)
+    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
+    return Page(data=jobs.views(session, found[:limit], now()), next=more)
+
+
+@router.get("/{job_id}", operation_id="jobs_get", responses=declared(404))
+async def get_job(request: Request, caller: Reader, job_id: str, wait: WaitS = 0, since_version: SinceVersion = None) -> JobView:
+    """Get a job; with `wait`, once its version is above `since_version`, at once when it has ended."""
+    service = service_of(request)
+
+    def look() -> JobView:
+        with service.database.read() as session:
+            return _view(session, jobs.get(session, caller.project_id, job_id))
+
+    if wait == 0:
+        return await run_in_threadpool(look)
+    return await service.waiting.until_changed(job_id, look, since_version, wait, lambda view: view.is_terminal)
+
+
+@router.post("/{job_id}/cancel", operation_id="jobs_cancel", status_code=202, responses=declared(404, 409))
+def cancel_job(caller: Submitter, session: WriteSession, job_id: str) -> JobView:
+    """End a queued job at once, or tell the worker of a running one to stop."""
+    return _view(session, jobs.cancel(session, caller.project_id, job_id, now()))
+
+
+@router.get("/{job_id}/transitions", operation_id="jobs_transitions", responses=declared(404))
+def list_transitions(caller: Reader, session: ReadSession, job_id: str) -> Page[Transition]:
+    """List the job's changes of state, in order."""
+    return Page(data=jobs.transitions(session, jobs.get(session, caller.project_id, job_id)))
+
+
+@router.get("/{job_id}/attempts", operation_id="jobs_attempts", responses=declared(404))
+def list_attempts(caller: Reader, session: ReadSession, job_id: str) -> Page[AttemptRecord]:
+    """List the tries at the job, in order."""
+    return Page(data=jobs.attempts(jobs.get(session, caller.project_id, job_id)))
+
+
+@router.get("/{job_id}/metrics", operation_id="jobs_metrics", responses=declared(404))
+def get_metrics(
+    caller: Reader,
+    session: ReadSession,
+    job_id: str,
+    names: Annotated[str | None, Query(max_length=2000, description="Names, comma-separated; all when left out.")] = None,
+    points: Annotated[int, Query(ge=2, le=10_000, description="The most points to answer of each metric.")] = 500,
+    from_epoch: Epoch = None,
+    to_epoch: Epoch = None,
+) -> MetricsView:
+    """Get the metrics recorded while training. A longer history is thinned: first, last, lowest and highest point are kept."""
+    jobs.get(session, caller.project_id, job_id)
+    if names is not None and "\0" in names:
+        raise Invalid.at("/names", "invalid", "no metric's name holds the character NUL")
+    wanted = metrics.Wanted(None if names is None else names.split(","), from_epoch, to_epoch, points)
+    return MetricsView(series=metrics.read(session, job_id, wanted))
+
+
+@router.get("/{job_id}/evaluation", operation_id="jobs_evaluation", responses=declared(404))
+def get_evaluation(caller: Reader, session: ReadSession, job_id: str) -> Evaluation:
+    """Get everything measured of the trained model on validation and test rows."""
+    return jobs.evaluation(session, jobs.get(session, caller.project_id, job_id))
+
+
+def _view(session: Session, job: Job) -> JobView:
+    return jobs.views(session, [job], now())[0]
+
+
+def _ready(dataset: Dataset) -> Dataset:
+    if dataset.state == "processing":
+        raise NotReady(f"dataset {dataset.id} is still being read; wait until its state is `ready`", code="dataset_not_ready")
+    if dataset.state == "failed":
+        why = dataset.error.detail if dataset.error is not None else "its file could not be read"
+        raise Invalid.at("/dataset_id", "dataset_failed", f"dataset {dataset.id} failed: {why}")
+    return dataset

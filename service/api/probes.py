@@ -1,0 +1,59 @@
+"""The routes outside the prefix: is it alive, is it ready, what is it."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from counterweight.contracts.base import View
+from service.api.bodies import StrictRoute
+from service.api.dependencies import public, service_of
+from service.api.problems import declared, refused
+from service.persistence import schema
+
+router = APIRouter(tags=["service"], route_class=StrictRoute, dependencies=[Depends(public)])
+
+
+class Health(View):
+    """What a probe is told."""
+
+    status: str = "ok"
+
+
+class Index(View):
+    """Where to go from here."""
+
+    service: str = "counterweight"
+    links: dict[str, str]
+
+
+@router.get("/healthz", operation_id="healthz", responses=declared())
+async def healthz() -> Health:
+    """Answer as long as the process is alive."""
+    return Health()
+
+
+@router.get("/readyz", operation_id="readyz", responses=declared())
+def readyz(request: Request) -> Health:
+    """Answer once requests can be served: the database answers and has this release's schema."""
+    service = service_of(request)
+    try:
+        found = schema.current(service.database)
+    except (OperationalError, ProgrammingError):
+        raise refused("unavailable", "the database does not answer") from None
+    if found != service.schema_revision:
+        raise refused("unavailable", f"the database is at schema {found or 'none'}; this release needs {service.schema_revision}")
+    return Health()
+
+
+@router.get("/", operation_id="index", responses=declared())
+async def index() -> Index:
+    """Say what this is, and where its description lies."""
+    return Index(links={"openapi": "/openapi.json", "datasets": "/api/v1/datasets", "jobs": "/api/v1/jobs", "ready": "/readyz"})
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> dict[str, Any]:
+    """Describe every route."""
+    description: dict[str, Any] = request.app.openapi()
+    return description

@@ -1,0 +1,123 @@
+"""The API process: uvicorn on a listening socket that outlives it."""
+
+import logging
+import os
+import signal
+import socket
+import stat
+import sys
+import threading
+from datetime import UTC, datetime
+from types import FrameType
+
+import uvicorn
+
+from counterweight import logs
+from counterweight.settings import ServerSettings
+from service.api.app import make_app
+from service.api.journal import RequestIds
+from service.persistence import keys, schema
+from service.persistence.database import Database
+from service.persistence.files import Files
+
+logger = logging.getLogger(__name__)
+
+MISCONFIGURED = 78
+"""The exit status that says: starting again would not help (EX_CONFIG of sysexits.h)."""
+
+BACKLOG = 2048
+SCHEMA_WAIT_S = 60
+SLOW_ANSWERS_S = 5
+"""After this, answers still under way at the end are given up; uploads, mostly."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there and hands TCP_NODELAY down to its connections.
+
+    Without it a small answer can wait 40 ms for an acknowledgement; uvicorn sets it only on sockets it makes itself.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(settings: ServerSettings, descriptor: int) -> int:
+    """Serve on an inherited listening socket until SIGTERM, or until stdin, a pipe from the supervisor, ends. Return the exit status."""
+    logs.configure(settings.log_format)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RequestIds())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    _leave_with_supervisor()
+    database = Database(settings.sqlalchemy_url)
+    try:
+        schema.wait_until_current(database, SCHEMA_WAIT_S if settings.is_embedded else 0)
+    except schema.SchemaOutdated as error:
+        return _misconfigured(str(error))
+    if not _admits_somebody(settings, database):
+        return _misconfigured(
+            f"{settings.bind} can be reached from other machines, and there is no API key; set COUNTERWEIGHT_BOOTSTRAP_KEY, or run "
+            "`counterweight keys create`, or bind to 127.0.0.1"
+        )
+    app = make_app(settings, database, Files(settings.files_folder))
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SLOW_ANSWERS_S,
+    )
+    _Server(config).run([socket.socket(fileno=descriptor)])
+    database.close()
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Lets those who wait for a change go first: they would hold up the end for a minute."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.service.waiting.end()  # type: ignore[union-attr]  # The app is ours.
+        await super().shutdown(sockets)
+
+
+def _admits_somebody(settings: ServerSettings, database: Database) -> bool:
+    now = datetime.now(UTC)
+    if settings.bootstrap_key is not None:
+        with database.write() as session:
+            keys.ensure_bootstrap(session, settings.bootstrap_key.get_secret_value(), now)
+    with database.read() as session:
+        return settings.is_loopback or keys.any_active(session, now)
+
+
+def _misconfigured(message: str) -> int:
+    logger.error("%s", message)
+    return MISCONFIGURED
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Before uvicorn takes over the signals, and when it raises them again after it has ended."""
+    sys.exit(0)
+
+
+def _leave_with_supervisor() -> None:
+    if not stat.S_ISFIFO(os.fstat(0).st_mode):
+        return  # Started by hand.
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="supervisor", daemon=True).start()
