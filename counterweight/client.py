@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -100,9 +101,9 @@ class Jobs:
         """Read a job; with `wait_s` (at most 60) once it is newer than `since_version`, or as it is when the wait ends."""
         return self._transport.get_held(f"/jobs/{job_id}", JobView, wait_s, since_version)
 
-    def list(self, *, filter: str | None = None, sort: str | None = None, limit: int | None = None) -> Iterator[JobView]:
-        """Yield jobs, newest first or as `sort` says; pages are fetched as they are needed."""
-        return _pages(self._transport, "/jobs", Page[JobView], {"filter": filter, "sort": sort}, limit)
+    def list(self, *, filter: str | None = None, limit: int | None = None) -> Iterator[JobView]:
+        """Yield jobs that `filter` lets through, newest first; pages are fetched as they are needed."""
+        return _pages(self._transport, "/jobs", Page[JobView], {"filter": filter}, limit)
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
         """Return the job once it is over: `succeeded`, `failed` or `cancelled`. WaitTimeout when that takes too long."""
@@ -127,9 +128,9 @@ class Jobs:
         """Return all that was measured of a succeeded job's model."""
         return self._transport.get(f"/jobs/{job_id}/evaluation", Evaluation)
 
-    def transitions(self, job_id: str) -> Iterator[Transition]:
-        """Yield the job's changes of state, oldest first."""
-        return _pages(self._transport, f"/jobs/{job_id}/transitions", Page[Transition], {}, None)
+    def transitions(self, job_id: str) -> Sequence[Transition]:
+        """Return the job's changes of state, oldest first."""
+        return self._transport.get(f"/jobs/{job_id}/transitions", Page[Transition]).data
 
 
 class Keys:
@@ -204,10 +205,7 @@ def _watch(
 
 
 def _last(resources: Iterator[Resource]) -> Resource:
-    last = next(resources)
-    for last in resources:
-        pass
-    return last
+    return deque(resources, maxlen=1).pop()
 
 
 def _was_read(dataset: DatasetView) -> bool:

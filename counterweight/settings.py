@@ -2,11 +2,15 @@
 
 import ipaddress
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MISCONFIGURED = 78
+"""The exit status that says: starting again would not help (EX_CONFIG of sysexits.h)."""
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -95,6 +99,16 @@ class ServerSettings(BaseSettings):
     @property
     def files_folder(self) -> Path:
         return Path(self.files_url.removeprefix("file://")) if self.files_url else self.home / "files"
+
+
+def read_server_settings() -> ServerSettings:
+    """Read the environment; end the process, with each variable and what is wrong with it, when it makes no sense."""
+    try:
+        return ServerSettings()
+    except ValidationError as error:
+        lines = [f"COUNTERWEIGHT_{'.'.join(map(str, flaw['loc'])).upper()}: {flaw['msg']}" for flaw in error.errors()]
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.exit(MISCONFIGURED)
 
 
 class ClientSettings(BaseSettings):

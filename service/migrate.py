@@ -6,7 +6,7 @@ import sys
 from sqlalchemy.exc import OperationalError
 
 from counterweight import logs
-from counterweight.settings import ServerSettings
+from counterweight.settings import read_server_settings
 from service.persistence import schema
 from service.persistence.database import Database
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> int:
-    settings = ServerSettings()
+    settings = read_server_settings()
     logs.configure(settings.log_format, logging.WARNING)
     database = Database(settings.sqlalchemy_url)
     try:

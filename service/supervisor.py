@@ -12,14 +12,11 @@ import time
 from dataclasses import dataclass, field
 
 from counterweight import logs
-from counterweight.settings import ServerSettings
+from counterweight.settings import MISCONFIGURED, ServerSettings, read_server_settings
 from service.api.server import bind
 from service.persistence import locks
 
 logger = logging.getLogger(__name__)
-
-EXIT_MISCONFIGURED = 78
-"""What a child exits with when starting it again would not help (EX_CONFIG of sysexits.h)."""
 
 SHUTDOWN_S = 25
 SLOWEST_RESTART_S = 5.0
@@ -74,7 +71,7 @@ class Supervisor:
         """React to a part that ended: 0 to go on, else the status to exit with."""
         assert part.runs is not None
         code = part.runs.returncode
-        if code == EXIT_MISCONFIGURED or (part.once and code != 0):
+        if code == MISCONFIGURED or (part.once and code != 0):
             return code if code > 0 else 1
         if part.once:
             return 0
@@ -103,7 +100,7 @@ class Supervisor:
 
 
 def main() -> int:
-    settings = ServerSettings()
+    settings = read_server_settings()
     logs.configure(settings.log_format)
     path = settings.home / "serve.lock"
     lock = locks.hold(path)

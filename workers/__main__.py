@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from counterweight import logs
-from counterweight.settings import ServerSettings
+from counterweight.settings import MISCONFIGURED, read_server_settings
 from service.persistence import locks, schema
 from service.persistence.database import Database
 from service.persistence.files import Files
@@ -18,24 +18,23 @@ from workers.agent import Agent
 
 logger = logging.getLogger(__name__)
 
-EXIT_MISCONFIGURED = 78
 PREDECESSOR_TIMEOUT_S = 15
 SCHEMA_TIMEOUT_S = 60
 
 
 def main() -> int:
-    settings = ServerSettings()
+    settings = read_server_settings()
     logs.configure(settings.log_format)
     lock = locks.hold(settings.home / "agent.lock", PREDECESSOR_TIMEOUT_S)
     if lock is None:
         logger.error("another worker already runs on %s; give this one a home of its own with --home", settings.home)
-        return EXIT_MISCONFIGURED
+        return MISCONFIGURED
     database = Database(settings.sqlalchemy_url)
     try:
         schema.wait_until_current(database, SCHEMA_TIMEOUT_S if settings.is_embedded else 0)
     except schema.SchemaOutdated as error:
         logger.error("%s", error)
-        return EXIT_MISCONFIGURED
+        return MISCONFIGURED
     # Children inherit the environment, and it names the database and its password.
     for name in [name for name in os.environ if name.startswith(("COUNTERWEIGHT_", "PG"))]:
         del os.environ[name]
@@ -60,7 +59,9 @@ def _home_id(home: Path) -> str:
 
 def _die_with_supervisor() -> None:
     """The supervisor holds the other end of our standard input: when it is gone, however it ended, so are we."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: a thread inside a buffered read makes the interpreter's own end fail.
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

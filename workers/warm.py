@@ -5,7 +5,6 @@ pyarrow is left to the trainer itself: it starts threads, which a fork does not 
 
 import torch._dynamo  # noqa: F401  The first optimiser step would import it, for about a second.
 
-import counterweight.contracts.messages
 import workers.pipe
 import workers.training.evaluation
 import workers.training.loop  # noqa: F401

@@ -5,16 +5,16 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
-from fastapi import Request, Response
-from fastapi.dependencies.utils import get_flat_dependant
+from fastapi import Request, Response, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from counterweight.contracts.problems import FieldError
 from service.api.pointers import field_errors
-from service.api.problems import field_problem, refused
-from service.domain.errors import Invalid, TooLarge, UnsupportedMedia
+from service.api.problems import field_problem, refused, wrong_field
+from service.domain.errors import TooLarge, UnsupportedMedia
 
 MAX_JSON_BYTES = 2**20
 MAX_DEPTH = 64
@@ -27,8 +27,7 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        flat = get_flat_dependant(self.dependant)
-        known = {str(field.alias) for field in flat.query_params}
+        known = {field.alias for field in get_flat_params(self.dependant) if isinstance(field.field_info, params.Query)}
         body = self.body_field.field_info.annotation if self.body_field else None
         schema = body.model_json_schema() if isinstance(body, type) and issubclass(body, BaseModel) else {}
 
@@ -96,7 +95,7 @@ def _check_query(request: Request, known: set[str]) -> None:
     if unknown:
         name = unknown[0][:60]
         takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
-        raise Invalid.at(f"/{name}", "extra_forbidden", f"{name!r} is not a query parameter of this address; {takes}")
+        raise wrong_field(f"/{name}", "extra_forbidden", f"{name!r} is not a query parameter of this address; {takes}")
 
 
 def _errors_of(error: RequestValidationError, schema: dict[str, Any]) -> list[FieldError]:

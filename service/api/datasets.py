@@ -27,10 +27,10 @@ from service.api.dependencies import (
     now,
     service_of,
 )
-from service.api.problems import declared
+from service.api.problems import declared, wrong_field
 from service.domain.callers import Caller
 from service.domain.cursors import cursor_after, id_before
-from service.domain.errors import Invalid, ServiceError
+from service.domain.errors import ServiceError
 from service.persistence import datasets
 from service.persistence.datasets import NewSource
 from service.persistence.files import Incoming
@@ -65,8 +65,8 @@ class _Described(Sent):
     operation_id="datasets_upload",
     status_code=202,
     response_model=DatasetView,
-    responses={200: {"model": DatasetView, "description": "The project has this file, read in this way, already."}}
-    | declared(404, 409, 413, 415, 507),
+    responses=declared(404, 409, 413, 415, 507)
+    | {200: {"model": DatasetView, "description": "The project has this file, read in this way, already."}},
     openapi_extra={"requestBody": _BODY},
 )
 async def upload_dataset(
@@ -131,7 +131,7 @@ def _options(text: str) -> Any:
     try:
         return parse_json(text.encode("utf-8", "surrogatepass"))
     except ServiceError as error:
-        raise Invalid.at("/options", "invalid", f'`options` is JSON, such as {{"target": "fraud"}}: {error.detail}') from None
+        raise wrong_field("/options", "invalid", f'`options` is JSON, such as {{"target": "fraud"}}: {error.detail}') from None
 
 
 def _keep(service: Service, caller: Caller, key: str | None, incoming: Incoming, name: str, options: DatasetOptions) -> Answer:
@@ -147,7 +147,9 @@ def _keep(service: Service, caller: Caller, key: str | None, incoming: Incoming,
             made = _record(session, caller, key, source, is_stored=True)
         assert made is not None
         if not made.location.endswith(dataset_id):
-            service.files.remove_folder(f"datasets/{dataset_id}")
+            # Somebody else sent the same file at the same moment, and was faster.
+            service.files.path(source.source_path).unlink()
+            service.files.path(source.source_path).parent.rmdir()
     return made
 
 

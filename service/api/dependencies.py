@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from counterweight.contracts.keys import Scope
 from counterweight.settings import ServerSettings
+from service.api.problems import wrong_field
 from service.api.waiting import Waiting
 from service.domain.callers import Caller
-from service.domain.errors import Forbidden, Invalid
+from service.domain.errors import Forbidden
 from service.persistence.database import Database
 from service.persistence.files import Files
 
@@ -82,7 +83,7 @@ async def idempotency_key(
     ] = None,
 ) -> str | None:
     if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
-        raise Invalid.at("/Idempotency-Key", "invalid", "an Idempotency-Key has 1 to 255 visible ASCII characters")
+        raise wrong_field("/Idempotency-Key", "invalid", "an Idempotency-Key has 1 to 255 visible ASCII characters")
     return key
 
 

@@ -26,7 +26,7 @@ from service.api.dependencies import (
     now,
     service_of,
 )
-from service.api.problems import declared
+from service.api.problems import declared, wrong_field
 from service.domain import filters, submission
 from service.domain.cursors import cursor_after, id_before
 from service.domain.errors import Invalid, NotReady
@@ -123,7 +123,7 @@ def get_metrics(
     """Get the metrics recorded while training. A longer history is thinned: first, last, lowest and highest point are kept."""
     jobs.get(session, caller.project_id, job_id)
     if names is not None and "\0" in names:
-        raise Invalid.at("/names", "invalid", "no metric's name holds the character NUL")
+        raise wrong_field("/names", "invalid", "no metric's name holds the character NUL")
     wanted = metrics.Wanted(None if names is None else names.split(","), from_epoch, to_epoch, points)
     return MetricsView(series=metrics.read(session, job_id, wanted))
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from counterweight.contracts.problems import Problem, problem_type
+from counterweight.contracts.problems import FieldError, Problem, problem_type
 from service.domain.errors import Invalid, NotReady, ServiceError, StorageFull, WrongState
 
 logger = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return _answer(request, refused(code, details.get(code, error.detail)), dict(error.headers or {}))
 
 
-async def _gone(request: Request, error: Exception) -> Response:
+async def _gone(request: Request, _error: Exception) -> Response:
     return _answer(request, refused("client_disconnected", "the request ended before its body was complete"))
 
 
@@ -165,8 +165,13 @@ async def _database_error(request: Request, error: Exception) -> Response:
     return _answer(request, refused("unavailable", "the database does not answer; try again"))
 
 
-def field_problem(errors: Sequence[Any]) -> Invalid:
+def field_problem(errors: Sequence[FieldError]) -> Invalid:
     """Return the refusal of a request whose fields are wrong."""
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return Invalid(f"{first.pointer}: {first.message}{more}" if first.pointer else f"{first.message}{more}", errors=errors)
+
+
+def wrong_field(pointer: str, code: str, message: str) -> Invalid:
+    """Return the refusal of one field that was checked by hand; `code` is the field's, not from the closed list."""
+    return field_problem([FieldError(pointer=pointer, code=code, message=message)])

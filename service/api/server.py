@@ -54,6 +54,7 @@ def serve(settings: ServerSettings, descriptor: int) -> int:
     logs.configure(settings.log_format)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RequestIds())
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # It tells of each look at the schema's revision.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     _leave_with_supervisor()

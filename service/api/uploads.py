@@ -8,7 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from service.api.problems import refused
+from service.api.problems import refused, wrong_field
 from service.domain.errors import Invalid, TooLarge, UnsupportedMedia
 from service.persistence.files import Incoming
 
@@ -68,7 +68,7 @@ async def receive_form(request: Request, incoming: Incoming, limit: int) -> dict
     if not form.is_complete:
         raise refused("malformed_request", "the form ends before its last boundary")
     if "file" not in form.seen:
-        raise Invalid.at("/file", "missing", "the form has no part named `file`; with curl: -F file=@table.csv")
+        raise wrong_field("/file", "missing", "the form has no part named `file`; with curl: -F file=@table.csv")
     await sink.finish()
     return form.texts()
 
@@ -158,7 +158,7 @@ class _Form:
             try:
                 texts[name] = value.decode("utf-8")
             except UnicodeDecodeError:
-                raise Invalid.at(f"/{name}", "invalid", f"the field {name!r} is not UTF-8") from None
+                raise wrong_field(f"/{name}", "invalid", f"the field {name!r} is not UTF-8") from None
         return texts
 
     def _begin_part(self) -> None:
@@ -180,11 +180,11 @@ class _Form:
 
     def _end_headers(self) -> None:
         if self._part not in ("file", "name", "options"):
-            raise Invalid.at(
+            raise wrong_field(
                 f"/{self._part[:60]}", "extra_forbidden", f"{self._part[:60]!r} is not a field of this form; it takes file, name, options"
             )
         if self._part in self.seen:
-            raise Invalid.at(f"/{self._part}", "repeated", f"the form has two parts named {self._part!r}")
+            raise wrong_field(f"/{self._part}", "repeated", f"the form has two parts named {self._part!r}")
         self.seen.add(self._part)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:

@@ -195,11 +195,11 @@ def transitions(session: Session, job: Job) -> list[Transition]:
     ]
 
 
-def _of_project(project_id: str) -> Select[tuple[Job]]:
+def _of_project(project_id: str) -> Select[Job]:
     return select(Job).where(Job.project_id == project_id)
 
 
-def _one(session: Session, query: Select[tuple[Job]], job_id: str) -> Job:
+def _one(session: Session, query: Select[Job], job_id: str) -> Job:
     job = session.scalar(query.where(Job.id == job_id)) if is_id("job", job_id) else None
     if job is None:
         raise NotFound(f"there is no job {job_id!r} in this project")
@@ -217,4 +217,5 @@ def _meets(field: str, value: str) -> ColumnElement[bool]:
     if field in columns:
         return columns[field] == value
     label = type_coerce(Job.labels, JSON())[field.removeprefix("labels.")]
-    return label.as_string() == value
+    holds: ColumnElement[bool] = label.as_string() == value
+    return holds

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.orm import Session
@@ -61,10 +62,10 @@ def read(session: Session, job_id: str, wanted: Wanted) -> list[MetricSeries]:
     kept = select(ranked.series, ranked.total, ranked.step, ranked.epoch, ranked.time, ranked.value).where(
         or_(ranked.total <= wanted.points, ranked.lowest == 1, ranked.highest == 1, ranked.place == 0, ranked.place == ranked.total - 1)
     )
-    rows = session.execute(kept.order_by(ranked.series, ranked.step))
+    rows = session.execute(kept.order_by(ranked.series, ranked.step)).all()
     return [_series(name, list(group)) for name, group in groupby(rows, key=lambda row: str(row.series))]
 
 
-def _series(name: str, rows: list[Row[tuple[str, int, int, int, float, float]]]) -> MetricSeries:
+def _series(name: str, rows: list[Row[*tuple[Any, ...]]]) -> MetricSeries:
     points = [(row.step, row.epoch, row.time, row.value) for row in rows]
     return MetricSeries(name=name, count=rows[0].total, points=points, reduced=len(points) < rows[0].total)

@@ -103,6 +103,8 @@ def _record_success(session: Session, job: Job, message: Succeeded, now: datetim
     for file in message.files:
         path = f"{job_folder(job.id, job.fence)}/{file.path}"
         session.add(Artifact(job_id=job.id, name=file.name, path=path, bytes=file.bytes, sha256=file.sha256))
+    if job.progress is not None:
+        job.progress = job.progress.model_copy(update={"eta_s": 0.0})
     job.model_id = new_id("mdl", now)
     session.add(Model(id=job.model_id, project_id=job.project_id, job_id=job.id, created_at=now))
     events.move_job(session, job, "succeeded", "trained", now)

@@ -26,7 +26,7 @@ _CHUNK = 4_000_000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Counts = NDArray[np.int64 | np.float64]
+Counts = NDArray[np.integer | np.floating]
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _run_of_row(ranking: Ranking, is_positive: NDArray[np.bool_]) -> Ints:
     """Return which run each row is in: 3h for the positives of the h-th group that has any, 3h + 1 for the negatives tied with them,
     3h + 2 for those between it and the one before, and the last number for those after all."""
     is_hit = ranking.positives > 0
-    hits_before = np.cumsum(is_hit) - is_hit
+    hits_before: Ints = np.cumsum(is_hit) - is_hit
     of_negatives = 3 * hits_before + np.where(is_hit, 1, 2)
     of_negatives[~is_hit & (hits_before == is_hit.sum())] = 3 * int(is_hit.sum())
     return np.asarray(np.where(is_positive, 3 * hits_before[ranking.group], of_negatives[ranking.group]))

@@ -1,0 +1,162 @@
+"""`counterweight jobs`: submit a training job, follow it, and see what came of it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from counterweight.commands.following import follow
+from counterweight.commands.options import Limit, Output, Quiet, TimeoutS, connect
+from counterweight.commands.output import Cells, print_many, print_one
+
+if TYPE_CHECKING:
+    from counterweight.contracts.evaluation import Metric
+    from counterweight.contracts.jobs import JobView
+
+app = typer.Typer(help="Train, wait, compare.", no_args_is_help=True, rich_markup_mode=None)
+
+HEADLINES = ("test/average_precision", "test/macro_average_precision")
+EXIT_CODES = {"failed": 1, "cancelled": 3}
+
+
+@app.command()
+def submit(
+    dataset_id: Annotated[str | None, typer.Argument(help="The dataset to train on; can stand in --spec instead.")] = None,
+    loss: Annotated[str | None, typer.Option(help="cross_entropy, balanced_cross_entropy or focal.")] = None,
+    gamma: Annotated[float | None, typer.Option(help="Focal loss: how strongly easy rows are silenced.")] = None,
+    alpha: Annotated[str | None, typer.Option(help="Focal loss: weight of the positive class in (0, 1), or `balanced`.")] = None,
+    learner: Annotated[str | None, typer.Option(help="auto, linear or mlp.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the training; the split keeps its own.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict; the dataset's when left out.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A column that is no feature here; can be given again.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 100, higher first.")] = None,
+    spec: Annotated[Path | None, typer.Option(help="A whole job as JSON; options override it.", exists=True, dir_okay=False)] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job is over; the exit code tells how.")] = False,
+    timeout: TimeoutS = None,
+    output: Output = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Queue a training job."""
+    document = _read_spec(spec)
+    given = {"dataset_id": dataset_id, "target": target, "exclude": exclude, "name": name, "priority": priority}
+    document |= {field: value for field, value in given.items() if value is not None}
+    if loss is not None:
+        document["loss"] = {"kind": loss}
+    if learner is not None:
+        document["learner"] = {"kind": learner}
+    _put(document, "loss", {"gamma": gamma, "alpha": _number_or_word(alpha)})
+    _put(document, "training", {"seed": seed, "max_epochs": epochs})
+    if "dataset_id" not in document:
+        raise typer.BadParameter("name the dataset to train on: counterweight jobs submit ds_… (or in the file given as --spec)")
+    with connect() as client:
+        job = client.jobs.submit(json.dumps(document))
+        if wait:
+            if not quiet:
+                typer.echo(f"Submitted {job.id}", err=True)
+            job = follow(client, job.id, timeout, quiet)
+    print_one(job, output, quiet, _details)
+    raise typer.Exit(EXIT_CODES.get(job.state, 0) if wait else 0)
+
+
+@app.command("list")
+def list_jobs(
+    where: Annotated[str | None, typer.Option("--filter", help="Such as: state = 'running' AND loss.kind = 'focal'.")] = None,
+    limit: Limit = 50,
+    output: Output = "table",
+    quiet: Quiet = False,
+) -> None:
+    """List jobs, newest first."""
+    with connect() as client:
+        print_many(client.jobs.list(filter=where, limit=limit), output, quiet, _row)
+
+
+@app.command()
+def show(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
+    """Show what is known of a job."""
+    with connect() as client:
+        print_one(client.jobs.get(job_id), output, quiet, _details)
+
+
+@app.command()
+def wait(job_id: str, timeout: TimeoutS = None, output: Output = "table", quiet: Quiet = False) -> None:
+    """Wait until a job is over. Exit code 0: succeeded, 1: failed, 3: cancelled, 124: still going. Ctrl-C detaches."""
+    with connect() as client:
+        job = follow(client, job_id, timeout, quiet)
+    print_one(job, output, quiet, _details)
+    raise typer.Exit(EXIT_CODES.get(job.state, 0))
+
+
+@app.command()
+def cancel(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
+    """Ask for the end of a job."""
+    with connect() as client:
+        print_one(client.jobs.cancel(job_id), output, quiet, _details)
+
+
+def _read_spec(path: Path | None) -> dict[str, Any]:
+    """Read a job as the API takes it; the server judges its fields."""
+    if path is None:
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise typer.BadParameter(f"{path} must hold one JSON object, a job, not a {type(document).__name__}")
+    return document
+
+
+def _put(document: dict[str, Any], section: str, values: dict[str, float | str | None]) -> None:
+    """Set fields of a part of the job, keeping its others."""
+    given = {field: value for field, value in values.items() if value is not None}
+    if given:
+        before = document.get(section) or {}
+        document[section] = {**before, **given}
+
+
+def _number_or_word(text: str | None) -> float | str | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
+def _row(job: "JobView") -> Cells:
+    headline = next((job.metrics[name] for name in HEADLINES if name in job.metrics), None)
+    return {
+        "id": job.id,
+        "name": job.name,
+        "state": job.state,
+        "loss": job.spec.loss.kind,
+        "epoch": "" if job.progress is None else f"{job.progress.epoch}/{job.progress.epochs}",
+        "test AP": "" if headline is None else _metric(headline),
+        "created": f"{job.created_at:%Y-%m-%d %H:%M}",
+    }
+
+
+def _details(job: "JobView") -> Cells:
+    error = job.error
+    return {
+        **_row(job),
+        "phase": "" if job.is_terminal else job.phase,
+        "reason": job.state_reason or "",
+        "dataset": job.dataset.id,
+        "learner": job.spec.learner.kind,
+        "seed": str(job.spec.training.seed),
+        "notes": "; ".join(job.loss.notes),
+        **{name: _metric(metric) for name, metric in sorted(job.metrics.items())},
+        "model": job.model_id or "",
+        "error": "" if error is None else f"{error.failure_class}: {error.detail}",
+        "way out": "" if error is None else error.hint or "",
+        "allows": ", ".join(job.allowed_actions),
+    }
+
+
+def _metric(metric: "Metric") -> str:
+    if metric.value is None:
+        return f"undefined: {metric.reason}"
+    interval = metric.reason if metric.low is None or metric.high is None else f"{metric.low:.3f} to {metric.high:.3f}"
+    return f"{metric.value:.4f} ({interval})"

@@ -1,0 +1,81 @@
+"""Printing answers: tables for people, JSON for programs, ids for pipes."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from counterweight.logs import escape
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPED_WIDTH = 10_000
+"""A pipe has no width: nothing is cut short there."""
+
+Cells = Mapping[str, str]
+"""What a table shows of one thing, by column."""
+
+
+class Printable(Protocol):
+    @property
+    def id(self) -> str: ...
+    def model_dump_json(self, *, indent: int | None = None) -> str: ...
+
+
+Item = TypeVar("Item", bound=Printable)
+
+
+def print_one(item: Item, style: Literal["table", "json", "jsonl"], is_quiet: bool, details: Callable[[Item], Cells]) -> None:
+    """Print one thing: a line for each detail, or one JSON object."""
+    if is_quiet:
+        _line(item.id)
+    elif style == "table":
+        shown = {name: value for name, value in details(item).items() if value}
+        _print_table([["", ""], *([name, value] for name, value in shown.items())])
+    else:
+        _line(item.model_dump_json(indent=2 if style == "json" else None))
+
+
+def print_many(items: Iterable[Item], style: Literal["table", "json", "jsonl"], is_quiet: bool, row: Callable[[Item], Cells]) -> None:
+    """Print a list: a table with a row for each, a JSON array, or a JSON object a line."""
+    if is_quiet:
+        for item in items:
+            _line(item.id)
+    elif style == "jsonl":
+        for item in items:
+            _line(item.model_dump_json())
+    elif style == "json":
+        _line(f"[{','.join(item.model_dump_json() for item in items)}]")
+    else:
+        rows = [row(item) for item in items]
+        _print_table([list(rows[0]), *(list(cells.values()) for cells in rows)] if rows else [])
+
+
+def console(*, is_error: bool = False) -> "Console":
+    """Return a console on standard output or error: as wide as the terminal, without colour in a pipe or under NO_COLOR."""
+    # Rich takes 0.1 s to import, which `--help` and `--quiet` should not wait for.
+    from rich.console import Console  # noqa: PLC0415
+
+    stream = sys.stderr if is_error else sys.stdout
+    return Console(stderr=is_error, width=None if stream.isatty() else PIPED_WIDTH, highlight=False, markup=False)
+
+
+def _print_table(lines: list[list[str]]) -> None:
+    """Print lines of cells, the first of which is the header; none at all without lines."""
+    if not lines:
+        return
+    from rich.table import Table  # noqa: PLC0415  # See `console`.
+    from rich.text import Text  # noqa: PLC0415
+
+    header, *rows = lines
+    table = Table(box=None, pad_edge=False, show_header=any(header), header_style="bold")
+    for index, name in enumerate(header):
+        table.add_column(name, no_wrap=index == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(escape(cell)) for cell in row))
+    console().print(table)
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

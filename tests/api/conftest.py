@@ -1,0 +1,115 @@
+"""The application over a fresh record, asked without a network; and a real server process for what needs one."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from counterweight.settings import ServerSettings
+from service.api.app import make_app
+from service.api.server import bind
+from service.persistence.database import Database
+from service.persistence.files import Files
+
+HOST = "http://localhost"
+
+
+class Api:
+    """Asks an application as a client would, one request after another."""
+
+    def __init__(self, app: FastAPI, **headers: str) -> None:
+        self.app = app
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HOST, headers=headers)
+
+    def ask(self, method: str, path: str, **rest: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, path, **rest))
+
+    def get(self, path: str, **rest: Any) -> httpx.Response:
+        return self.ask("GET", path, **rest)
+
+    def post(self, path: str, **rest: Any) -> httpx.Response:
+        return self.ask("POST", path, **rest)
+
+    def upload(self, content: bytes = b"age,label\n1,good\n2,bad\n", **form: str) -> httpx.Response:
+        return self.post("/api/v1/datasets", files={"file": ("table.csv", content)}, data=form)
+
+    def submit(self, dataset_id: str, headers: dict[str, str] | None = None, **spec: Any) -> httpx.Response:
+        return self.post("/api/v1/jobs", json={"dataset_id": dataset_id, **spec}, headers=headers)
+
+    def close(self) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> ServerSettings:
+    return ServerSettings(home=tmp_path, database_url=database_url, max_upload_bytes=100_000)
+
+
+@pytest.fixture
+def api(settings: ServerSettings, database: Database, files: Files) -> Iterator[Api]:
+    api = Api(make_app(settings, database, files))
+    yield api
+    api.close()
+
+
+class Process:
+    """`python -m service.api` on a socket of its own, as the supervisor starts it."""
+
+    def __init__(self, home: Path, database_url: str, **environment: str) -> None:
+        self.listener = bind("127.0.0.1", 0)
+        self.port = int(self.listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = home / "api.log"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERWEIGHT_")}
+        ours = {"COUNTERWEIGHT_HOME": str(home), "COUNTERWEIGHT_DATABASE_URL": database_url, **environment}
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "service.api", "--fd", str(self.listener.fileno())],
+                pass_fds=[self.listener.fileno()],
+                stdin=subprocess.PIPE,
+                stderr=log,
+                env=clean | ours,
+            )
+        self.listener.close()
+        self.client = httpx.Client(base_url=self.url, timeout=30)
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    def wait_until_ready(self) -> "Process":
+        assert self.client.get("/readyz").status_code == 200, self.log  # The socket listens already: this waits for the process.
+        return self
+
+    def end(self) -> None:
+        self.client.close()
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait(timeout=20)
+
+
+@pytest.fixture
+def process(tmp_path: Path, database_url: str) -> Iterator[Process]:
+    process = Process(tmp_path, database_url)
+    yield process.wait_until_ready()
+    process.end()
+
+
+def until(claim: Any, timeout_s: float = 10) -> None:
+    """Wait until `claim()` holds: for what happens in another process."""
+    deadline = time.monotonic() + timeout_s
+    while not claim():
+        assert time.monotonic() < deadline, "this did not come about"
+        time.sleep(0.01)

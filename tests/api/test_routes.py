@@ -1,0 +1,138 @@
+"""The route table: everything declares who may use it, and the OpenAPI says what there is."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
+
+import service
+from counterweight.settings import ServerSettings
+from service.api.app import make_app
+from service.api.bodies import StrictRoute
+from service.api.dependencies import public
+from service.api.guard import PUBLIC
+from service.api.problems import CODES
+from service.persistence.database import Database
+from service.persistence.files import Files
+
+OPERATIONS = {
+    ("get", "/"): "index",
+    ("get", "/healthz"): "healthz",
+    ("get", "/readyz"): "readyz",
+    ("post", "/api/v1/datasets"): "datasets_upload",
+    ("get", "/api/v1/datasets"): "datasets_list",
+    ("get", "/api/v1/datasets/{dataset_id}"): "datasets_get",
+    ("post", "/api/v1/jobs"): "jobs_submit",
+    ("get", "/api/v1/jobs"): "jobs_list",
+    ("get", "/api/v1/jobs/{job_id}"): "jobs_get",
+    ("post", "/api/v1/jobs/{job_id}/cancel"): "jobs_cancel",
+    ("get", "/api/v1/jobs/{job_id}/transitions"): "jobs_transitions",
+    ("get", "/api/v1/jobs/{job_id}/attempts"): "jobs_attempts",
+    ("get", "/api/v1/jobs/{job_id}/metrics"): "jobs_metrics",
+    ("get", "/api/v1/jobs/{job_id}/evaluation"): "jobs_evaluation",
+    ("post", "/api/v1/api-keys"): "api_keys_create",
+    ("get", "/api/v1/api-keys"): "api_keys_list",
+    ("delete", "/api/v1/api-keys/{key_id}"): "api_keys_revoke",
+}
+"""What the contract names: a route is added here and there together."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    home = tmp_path_factory.mktemp("home")
+    return make_app(ServerSettings(home=home), Database(f"sqlite:///{home}/record.db"), Files(home / "files"))
+
+
+def _routes(app: FastAPI) -> dict[str, APIRoute]:
+    """Every route by its whole path; fails for one that is not of ours."""
+    found = {}
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        assert isinstance(route, StrictRoute), route
+        found[f"{sorted(route.methods)} {context.path}"] = route
+    return found
+
+
+def _dependencies(route: APIRoute) -> list[Any]:
+    return [dependency.call for dependency in route.dependant.dependencies]
+
+
+def test_every_route_declares_who_may_use_it(app: FastAPI) -> None:
+    declared = {
+        name: [call for call in _dependencies(route) if call is public or hasattr(call, "scope")] for name, route in _routes(app).items()
+    }
+
+    assert len(declared) == len(OPERATIONS) + 1
+    assert [name for name, guards in declared.items() if len(guards) != 1] == []
+
+
+def test_exactly_the_public_paths_need_no_key(app: FastAPI) -> None:
+    assert {route.path for route in _routes(app).values() if public in _dependencies(route)} == PUBLIC
+
+
+def test_only_reading_needs_no_more_than_read(app: FastAPI) -> None:
+    for name, route in _routes(app).items():
+        scopes = [call.scope for call in _dependencies(route) if hasattr(call, "scope")]
+
+        assert route.methods == {"GET"} or scopes[0] in ("submit", "admin"), name
+
+
+def test_openapi_names_each_operation_after_its_method_in_the_client(app: FastAPI) -> None:
+    described = {
+        (method, path): operation["operationId"] for path, item in app.openapi()["paths"].items() for method, operation in item.items()
+    }
+
+    assert described == OPERATIONS
+
+
+def test_openapi_declares_the_errors_of_each_operation(app: FastAPI) -> None:
+    for path, item in app.openapi()["paths"].items():
+        for operation in item.values():
+            errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+
+            assert {"401", "403", "422", "500"} <= errors.keys(), path
+            assert all(list(answer["content"]) == ["application/problem+json"] for answer in errors.values()), path
+
+
+def test_openapi_describes_each_operation(app: FastAPI) -> None:
+    operations = [operation for item in app.openapi()["paths"].values() for operation in item.values()]
+
+    assert all(len(operation["description"]) > 20 for operation in operations)
+
+
+def test_openapi_refers_only_to_what_it_holds(app: FastAPI) -> None:
+    described = app.openapi()
+
+    assert {name for name in _references(described)} <= {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
+
+
+def test_openapi_is_of_version_3_1(app: FastAPI) -> None:
+    assert app.openapi()["openapi"].startswith("3.1")
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [name for inner in value.values() for name in _references(inner)]
+    return [name for inner in value for name in _references(inner)] if isinstance(value, list) else []
+
+
+def test_every_code_in_the_source_is_on_the_list() -> None:
+    """Codes are the `code=` of an error, the first argument of `refused`, and the second of `Invalid.at`."""
+    used = {code for path in Path(service.__file__).parent.rglob("*.py") if "persistence/queue" not in str(path) for code in _codes(path)}
+
+    assert used <= CODES.keys()
+    assert len(used) > 20
+
+
+def _codes(path: Path) -> list[str]:
+    found: list[ast.expr] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            found += [keyword.value for keyword in node.keywords if keyword.arg == "code" and name in ("Invalid", "WrongState", "NotReady")]
+            found += node.args[:1] if name == "refused" else node.args[1:2] if name == "Invalid.at" else []
+    return [str(code.value) for code in found if isinstance(code, ast.Constant)]

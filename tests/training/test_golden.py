@@ -1,0 +1,132 @@
+"""The formula, the corrections and the metrics against numbers computed with 80 digits."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from counterweight.contracts.losses import LossTerms
+from tests.training.golden import golden, needs_golden
+from workers.training.correction import corrected_log_probabilities
+from workers.training.loss import StackedTerms, example_loss
+from workers.training.metrics import binary_metrics, brier_scores, log_losses, yes_metrics
+from workers.training.ranking import average_precision, ranked, roc_auc
+
+NOT_OURS = ("asymmetric", "ghm_c", "focal_star", "focal_soft_sum", "focal_soft_linear_pt")
+CASES = [case for case in golden("cases") if case["loss"] not in NOT_OURS]
+CORRECTIONS = [case for case in golden("transforms") if case["kind"] in ("focal_posterior_correction", "prior_correction")]
+MINIMISERS = [case for case in golden("transforms") if case["kind"] == "focal_risk_minimiser"]
+METRICS = [case for case in golden("metrics") if "score" in case]
+
+
+def named(case: dict[str, Any]) -> str:
+    return str(case["id"])
+
+
+def terms_of(case: dict[str, Any], classes: int) -> LossTerms:
+    """Return the terms a case's settings come to."""
+    weights, shift, margin = [1.0] * classes, [0.0] * classes, case.get("margins") or [0.0] * classes
+    if case.get("alpha") is not None:
+        weights = [1 - case["alpha"], case["alpha"]]
+    if case.get("class_weights") is not None:
+        weights = case["class_weights"]
+    if case["loss"] == "logit_adjusted":
+        total = sum(case["class_counts"])
+        shift = [case["tau"] * float(np.log(count / total)) for count in case["class_counts"]]
+    return LossTerms(
+        weights=tuple(weights),
+        shift=tuple(shift),
+        margin=tuple(margin),
+        scale=case.get("s", 1.0),
+        gamma=case["gamma"],
+        epsilon=case.get("epsilon", 0.0),
+        smoothing=case.get("label_smoothing", 0.0),
+    )
+
+
+@needs_golden
+def test_twenty_eight_cases_are_ours() -> None:
+    assert len(CASES) == 28
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_value_and_gradient_of_a_golden_case(case: dict[str, Any]) -> None:
+    given = torch.tensor(case["logits"], dtype=torch.float64, requires_grad=True)
+    logits = torch.stack([torch.zeros_like(given), given], dim=1) if case["task"] == "binary" else given
+    terms = StackedTerms.of([terms_of(case, logits.shape[1])], torch.float64)
+
+    values = example_loss(logits[None], torch.tensor(case["targets"]), terms)[0]
+    loss = values.sum() / case["normalizer"]
+    (gradient,) = torch.autograd.grad(loss, given)
+
+    for found, name in ((values, "expected_per_sample_loss"), (loss, "expected_loss"), (gradient, "expected_grad")):
+        torch.testing.assert_close(found, torch.tensor(case[name], dtype=torch.float64), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("case", CORRECTIONS, ids=named)
+def test_a_golden_correction(case: dict[str, Any]) -> None:
+    probabilities = np.array(case["probs"] if "probs" in case else [1 - case["prob"], case["prob"]])
+    classes = len(probabilities)
+    weights = case.get("alpha_per_class") or case.get("class_weights") or [1.0] * classes
+    shift = [0.0] * classes
+    if "weight_pos" in case:
+        weights = [case["weight_neg"], case["weight_pos"]]
+    if "class_counts" in case:
+        shift = [float(np.log(count / sum(case["class_counts"]))) for count in case["class_counts"]]
+    terms = LossTerms(weights=tuple(weights), shift=tuple(shift), margin=(0.0,) * classes, gamma=case.get("gamma", 0.0))
+
+    corrected = np.exp(corrected_log_probabilities(np.log(probabilities)[None], terms))[0]
+
+    expected = case["expected_probs"] if "expected_probs" in case else [1 - case["expected_prob"], case["expected_prob"]]
+    np.testing.assert_allclose(corrected, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("case", MINIMISERS, ids=named)
+def test_the_correction_undoes_the_minimiser_of_a_golden_risk(case: dict[str, Any]) -> None:
+    alpha = case.get("alpha", 0.5)
+    terms = LossTerms(weights=(1 - alpha, alpha), shift=(0.0, 0.0), margin=(0.0, 0.0), gamma=case["gamma"])
+
+    corrected = np.exp(corrected_log_probabilities(np.array([[0.0, case["expected_logit"]]]), terms))[0, 1]
+
+    assert corrected == pytest.approx(case["eta"], rel=1e-12)
+
+
+@pytest.mark.parametrize("case", METRICS, ids=named)
+def test_the_golden_metrics_of_scores(case: dict[str, Any]) -> None:
+    labels, scores = np.array(case["y_true"]), np.array(case["score"])
+    ranking = ranked(scores, labels == 1)
+    log_p = np.log(np.stack([1 - scores, scores], axis=1))
+    measured = {
+        "average_precision": average_precision(ranking).value,
+        "auroc": roc_auc(ranking).value,
+        "log_loss": log_losses(log_p, labels).mean(),
+        "brier": brier_scores(log_p, labels, positive=1).mean(),
+    }
+    if "threshold" in case:
+        called = (scores >= case["threshold"]).astype(np.int64)
+        cells = np.zeros((2, 2))
+        np.add.at(cells, (labels, called), 1)
+        measured |= {name: None if np.isnan(value) else float(value) for name, value in binary_metrics(cells).items()}
+
+    for name in measured.keys() & case.keys():
+        assert measured[name] == (None if case[name] is None else pytest.approx(case[name], rel=1e-12)), name
+
+
+@needs_golden
+def test_the_golden_metrics_of_an_absent_class() -> None:
+    case = next(case for case in golden("metrics") if case["id"] == "multiclass_absent_class")
+    cells = np.zeros((3, 3))
+    np.add.at(cells, (case["y_true"], case["y_pred"]), 1)
+
+    for index in range(2):
+        from_class = yes_metrics(_against_rest(cells, index))
+        assert from_class["recall"] == pytest.approx(case["per_class_recall"][index])
+        assert from_class["precision"] == pytest.approx(case["per_class_precision"][index])
+        assert from_class["f1"] == pytest.approx(case["per_class_f1"][index])
+
+
+def _against_rest(cells: np.ndarray, index: int) -> np.ndarray:
+    hit = cells[index, index]
+    missed, false = cells[index].sum() - hit, cells[:, index].sum() - hit
+    return np.array([[cells.sum() - hit - missed - false, false], [missed, hit]])

@@ -1,0 +1,168 @@
+"""The training loop, alone and stacked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+
+from counterweight.contracts.jobs import EarlyStopping
+from counterweight.contracts.losses import BalancedCrossEntropy, ClassCounts, CrossEntropy, Focal, Loss
+from workers.training.loop import Epoch, Event, Lost, Pace, Rows, Trained, Withdrawn, learning_rate_factor, train
+from workers.training.networks import Pieces, Shape, prior_bias
+from workers.training.population import Plan
+
+SHAPE = Shape(inputs=3, classes=2, hidden=(16,), pieces=3)
+COUNTS = ClassCounts(labels=("no", "yes"), counts=(90, 10), positive=1)
+PACE = Pace(epochs=5, batch_size=32, schedule="flat_cosine")
+
+
+def plan(loss: Loss | None = None, seed: int = 0, **changes: object) -> Plan:
+    terms = (loss or CrossEntropy()).terms(COUNTS)
+    bias = tuple(prior_bias(terms, COUNTS.shares))
+    usual = Plan(terms, bias, learning_rate=3e-3, weight_decay=1e-4, ema=0.99, seed=seed, stopping=None, positive=1)
+    return replace(usual, **changes)  # type: ignore[arg-type]  # The tests name real fields.
+
+
+def rows(count: int, dtype: torch.dtype, seed: int = 0) -> Rows:
+    generator = torch.Generator().manual_seed(seed)
+    labels = (torch.rand(count, generator=generator) < 0.2).long()
+    features = torch.randn(count, 3, dtype=dtype, generator=generator) + labels[:, None]
+    return Rows(features, labels)
+
+
+def trained(
+    plans: Sequence[Plan],
+    dtype: torch.dtype = torch.float64,
+    pace: Pace = PACE,
+    shape: Shape = SHAPE,
+    is_cancelled: Callable[[int], bool] = lambda _: False,
+    training: Rows | None = None,
+) -> list[Event]:
+    pieces = Pieces(torch.tensor([0, 1, 2]), torch.full((3,), -1.0, dtype=dtype), torch.full((3,), 0.5, dtype=dtype))
+    return list(train(shape, plans, pace, training or rows(300, dtype), rows(200, dtype, seed=1), pieces, is_cancelled))
+
+
+def parameters(events: list[Event], member: int = 0) -> torch.Tensor:
+    (found,) = [event.parameters for event in events if isinstance(event, Trained) and event.member == member]
+    return found
+
+
+def series(events: list[Event], name: str, member: int = 0) -> list[float]:
+    return [event.values[name] for event in events if isinstance(event, Epoch) and event.member == member]
+
+
+MEMBERS = [
+    plan(),
+    plan(Focal(), seed=1, learning_rate=1e-2),
+    plan(BalancedCrossEntropy(), weight_decay=0.1, ema=0.5),
+    plan(CrossEntropy(label_smoothing=0.1), seed=2, ema=0.0),
+]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_member_of_a_stack_is_what_it_is_alone(dropout: float) -> None:
+    shape = replace(SHAPE, dropout=dropout)
+
+    together = trained(MEMBERS, shape=shape)
+
+    for member, each in enumerate(MEMBERS):
+        alone = trained([each], shape=shape)
+        torch.testing.assert_close(parameters(together, member), parameters(alone), rtol=0, atol=1e-10)
+
+
+def test_a_member_stays_the_same_when_the_stack_shrinks_around_it() -> None:
+    short = EarlyStopping(patience=1)
+    hasty = [plan(seed=seed, stopping=short, learning_rate=1e-12) for seed in range(3)]
+
+    together = trained([*hasty, plan(Focal())], pace=replace(PACE, epochs=12))
+
+    assert [event.member for event in together if isinstance(event, Epoch)][-1] == 3
+    torch.testing.assert_close(
+        parameters(together, 3), parameters(trained([plan(Focal())], pace=replace(PACE, epochs=12))), atol=1e-10, rtol=0
+    )
+
+
+def test_two_runs_are_equal_to_the_last_digit() -> None:
+    first, second = (trained([plan(Focal())], dtype=torch.float32) for _ in range(2))
+
+    assert torch.equal(parameters(first), parameters(second))
+    assert series(first, "train/loss") == series(second, "train/loss")
+
+
+def test_members_with_one_seed_see_the_same_batches() -> None:
+    events = trained([plan(), plan()])
+
+    assert torch.equal(parameters(events, 0), parameters(events, 1))
+
+
+def test_training_lowers_the_loss() -> None:
+    losses = series(trained([plan()]), "train/loss")
+
+    assert losses[-1] < losses[0]
+
+
+def test_the_best_epoch_comes_back_and_waiting_ends_after_patience() -> None:
+    stopping = EarlyStopping(metric="log_loss", patience=3)
+    pace = Pace(epochs=200, batch_size=32, schedule="constant")
+
+    events = trained([plan(stopping=stopping, learning_rate=0.05)], pace=pace)
+
+    losses = series(events, "validation/log_loss")
+    (end,) = [event for event in events if isinstance(event, Trained)]
+    assert losses[end.best_epoch - 1] == min(losses)
+    assert len(losses) == end.best_epoch + 3
+
+
+def test_without_early_stopping_the_last_epoch_comes_back() -> None:
+    (end,) = [event for event in trained([plan()]) if isinstance(event, Trained)]
+
+    assert end.best_epoch == PACE.epochs
+
+
+def test_a_step_is_a_batch() -> None:
+    steps = [event.step for event in trained([plan()]) if isinstance(event, Epoch)]
+
+    assert steps == [10, 20, 30, 40, 50]
+
+
+def test_a_diverging_member_is_named_with_its_batch_and_leaves_the_others_alone() -> None:
+    broken = plan(bias=(float("nan"), 0.0))
+
+    events = trained([broken, plan()])
+
+    (lost,) = [event for event in events if isinstance(event, Lost)]
+    assert lost.member == 0
+    assert "not finite at step 1 (epoch 1), in a batch with [" in str(lost.error)
+    torch.testing.assert_close(parameters(events, 1), parameters(trained([plan()])), rtol=0, atol=1e-10)
+
+
+def test_a_cancelled_member_leaves_and_the_others_go_on() -> None:
+    events = trained([plan(), plan(Focal())], is_cancelled=lambda member: member == 0)
+
+    assert [event.member for event in events if isinstance(event, Withdrawn)] == [0]
+    assert len(series(events, "train/loss", member=1)) == PACE.epochs
+
+
+def test_cancel_is_heard_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.training.loop.CANCEL_POLL_S", 0.0)
+
+    events = trained([plan()], is_cancelled=lambda _: True)
+
+    assert [type(event) for event in events] == [Withdrawn]
+
+
+def test_the_order_of_batches_does_not_hang_on_the_loss() -> None:
+    seen = trained([plan(BalancedCrossEntropy(weights={"no": 1, "yes": 1}))])
+
+    assert torch.equal(parameters(seen), parameters(trained([plan()])))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [("constant", [1, 1, 1, 1]), ("cosine", [1, 0.8535534, 0.5, 0]), ("flat_cosine", [1, 1, 1, 0])],
+)
+def test_the_learning_rate_falls_as_its_schedule_says(schedule: str, factors: list[float]) -> None:
+    pace = Pace(epochs=100, batch_size=1, schedule=schedule)  # type: ignore[arg-type]  # One of the three.
+
+    assert [learning_rate_factor(pace, epoch) for epoch in (0, 25, 50, 100)] == pytest.approx(factors)

@@ -1,0 +1,85 @@
+"""Networks as functions of a parameter matrix."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from counterweight.contracts.losses import BalancedCrossEntropy, ClassCounts, CrossEntropy, Focal, Loss
+from workers.training.loss import StackedTerms, example_loss
+from workers.training.networks import Pieces, Shape, forward, initial_parameters, prior_bias
+
+SHAPE = Shape(inputs=3, classes=2, hidden=(5, 7), pieces=4)
+PIECES = Pieces(torch.tensor([0, 0, 1, 1]), torch.tensor([-1.0, 0.0, -1.0, 0.0]), torch.ones(4))
+COUNTS = ClassCounts(labels=("no", "yes"), counts=(90, 10), positive=1)
+
+
+def initial(seeds: list[int], shape: Shape = SHAPE) -> torch.Tensor:
+    return initial_parameters(shape, seeds, [[0.0] * shape.classes] * len(seeds)).float()
+
+
+def test_every_block_starts_at_a_multiple_of_16() -> None:
+    starts = [view.storage_offset() for view in SHAPE.views(initial([0])).values()]
+
+    assert all(start % 16 == 0 for start in starts)
+
+
+def test_a_member_starts_alike_in_any_stack() -> None:
+    assert torch.equal(initial([4, 7])[1], initial([7])[0])
+
+
+def test_the_embedding_starts_without_a_say() -> None:
+    parameters = initial([0])
+    features = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+    blocks = SHAPE.views(parameters)
+    blocks["layer2.weight"].fill_(1.0)
+
+    plain = forward(replace(SHAPE, pieces=0), blocks, features, PIECES)
+
+    assert torch.equal(forward(SHAPE, blocks, features, PIECES), plain)
+
+
+def test_a_piece_rises_from_0_to_1_along_its_stretch() -> None:
+    features = torch.tensor([[-2.0, 0.0, 0.0], [-0.75, 0.5, 0.0], [9.0, -9.0, 0.0]])
+
+    embedded = PIECES.embed(features)
+
+    assert embedded.tolist() == [[0, 0, 1, 0], [0.25, 0, 1, 0.5], [1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), BalancedCrossEntropy()], ids=lambda loss: loss.kind)
+def test_the_first_loss_is_that_of_the_constant_prediction(loss: Loss) -> None:
+    terms = loss.terms(COUNTS)
+    targets = torch.tensor([0] * 90 + [1] * 10)
+    parameters = initial_parameters(SHAPE, [0], [prior_bias(terms, COUNTS.shares)])
+    features = torch.randn(100, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    pieces = Pieces(PIECES.column, PIECES.start.double(), PIECES.slope.double())
+    stacked = StackedTerms.of([terms], torch.float64)
+
+    first = example_loss(forward(SHAPE, SHAPE.views(parameters), features, pieces), targets, stacked).mean()
+
+    constants = torch.linspace(-6, 6, 2001, dtype=torch.float64)
+    logits = torch.stack([torch.zeros_like(constants), constants], dim=1)[:, None].expand(-1, 100, -1)
+    best = min(float(example_loss(each[None], targets, stacked).mean()) for each in logits)
+    assert float(first) == pytest.approx(best, abs=1e-5)
+
+
+def test_dropout_draws_for_a_member_what_it_draws_alone() -> None:
+    shape = replace(SHAPE, dropout=0.5)
+    parameters = initial([0, 1], shape)
+    shape.views(parameters)["layer2.weight"].fill_(1.0)
+    features = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
+
+    def generators(*seeds: int) -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    together = forward(shape, shape.views(parameters), features, PIECES, generators(5, 6))
+    alone = forward(shape, shape.views(parameters[1:]), features, PIECES, generators(6))
+
+    torch.testing.assert_close(together[1:], alone)
+
+
+def test_focal_starts_at_the_shares_too() -> None:
+    bias = prior_bias(Focal().terms(COUNTS), COUNTS.shares)
+
+    assert torch.softmax(torch.tensor(bias), 0).tolist() == pytest.approx([0.9, 0.1])
