@@ -139,8 +139,8 @@ class Keys:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def create(self, new: NewKey | None = None, **fields: Any) -> NewKeyView:
-        """Make a key, given as a NewKey or as its fields. The answer holds the secret, this once."""
+    def create(self, new: NewKey | str | None = None, **fields: Any) -> NewKeyView:
+        """Make a key, given as a NewKey, as its JSON or as its fields. The answer holds the secret, this once."""
         return self._transport.post("/api-keys", NewKeyView, _document(new, NewKey, fields))
 
     def list(self, *, limit: int | None = None) -> Iterator[KeyView]:

@@ -1,7 +1,7 @@
 """Make counterweight/data/digits-rare.csv, the data of `counterweight demo`, from the digits that scikit-learn ships.
 
-Run as `python examples/digits_rare.py FILE`. Every third eight is kept, so that eights are rare, and all other digits are told apart
-no more: is it an eight? The result does not depend on any seed.
+Run as `python examples/digits_rare.py FILE`. Only every third eight is kept, so that eights are rare; the other digits become one
+class. No seed is involved: the file is the same each time.
 """
 
 import csv

@@ -40,6 +40,11 @@ class Server:
     def log(self) -> str:
         return (self.home.parent / f"{self.home.name}.log").read_text(errors="replace")
 
+    @property
+    def tale(self) -> str:
+        """What the log says, without each request."""
+        return "\n".join(line for line in self.log.splitlines() if "service.api.journal" not in line)
+
     def start(self) -> "Server":
         """Start it and return once it answers."""
         with (self.home.parent / f"{self.home.name}.log").open("ab") as log:
@@ -51,9 +56,9 @@ class Server:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{self.url}/readyz", timeout=10).status_code == 200:
                     return self
-            assert self.process.poll() is None, self.log
+            assert self.process.poll() is None, self.tale
             time.sleep(0.05)
-        raise AssertionError(f"no answer within {START_S} s:\n{self.log}")
+        raise AssertionError(f"no answer within {START_S} s:\n{self.tale}")
 
     def stop(self) -> int:
         """Ask it to end; return its exit status."""
@@ -113,19 +118,24 @@ class Server:
         """Wait until a job has ended; return it."""
         return self.wait(f"/jobs/{job_id}", lambda body: body["is_terminal"], timeout_s)
 
-    def wait(self, path: str, is_enough: Any, timeout_s: float = 120) -> dict[str, Any]:
-        """Read a resource until it is as wanted, through restarts of the server."""
-        deadline, body = time.monotonic() + timeout_s, None
-        params: dict[str, str] = {}
-        while time.monotonic() < deadline:
+    def read(self, path: str, **params: str) -> dict[str, Any]:
+        """Read a resource, asking again while the API is being started anew."""
+        deadline = time.monotonic() + START_S
+        while True:
             try:
                 answer = self.client.get(path, params=params)
             except httpx.TransportError:
+                assert time.monotonic() < deadline, self.tale
                 time.sleep(0.05)
                 continue
             assert answer.status_code == 200, answer.text
-            body = answer.json()
-            if is_enough(body):
-                return dict(body)
-            params = {"wait": "2", "since_version": str(body["version"])}
-        raise AssertionError(f"{path} is still {body}\n{self.log}")
+            return dict(answer.json())
+
+    def wait(self, path: str, is_enough: Any, timeout_s: float = 120) -> dict[str, Any]:
+        """Read a resource until it is as wanted, through restarts of the server."""
+        deadline = time.monotonic() + timeout_s
+        body = self.read(path)
+        while not is_enough(body):
+            assert time.monotonic() < deadline, f"{path} is still {body}\n{self.tale}"
+            body = self.read(path, wait="2", since_version=str(body["version"]))
+        return body

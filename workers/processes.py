@@ -97,15 +97,20 @@ class Nursery:
     def __init__(self) -> None:
         # A thread pool of OpenBLAS would not survive the fork.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        # Threads that wait for each other sleep: spinning costs a trainer most of its speed as soon as cores are shared.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._warm: ForkServerContext = multiprocessing.get_context("forkserver")
         self._warm.set_forkserver_preload(PRELOAD)
         self._cold: SpawnContext = multiprocessing.get_context("spawn")
 
     def warm_up(self) -> None:
-        """Start the fork server now, so that the first job does not wait for its imports."""
+        """Start the fork server now, beside everything else, so that the first job does not wait for its imports."""
+        threading.Thread(target=self._warm_up, daemon=True, name="warm-up").start()
+
+    def _warm_up(self) -> None:
         process = self._warm.Process(target=trainer_child.nothing)
         process.start()
-        threading.Thread(target=process.join, daemon=True).start()
+        process.join()
 
     def start_trainer(self, task: TrainerTask) -> TrainerProcess:
         ours, theirs = self._warm.Pipe()

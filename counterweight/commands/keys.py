@@ -1,5 +1,6 @@
 """`counterweight keys`: who may use the service."""
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -28,11 +29,13 @@ def create(
     quiet: Quiet = False,
 ) -> None:
     """Make a key. It is told this once."""
+    given = {"name": name, "scope": scope, "expires_at": expires_at}
+    document = json.dumps({field: value for field, value in given.items() if value is not None})
     if offline:
         require_server()
-        run_instead("service.keys", ["create", name, "--scope", scope, *(["--expires-at", expires_at] if expires_at else [])], os.environ)
+        run_instead("service.keys", ["create", document], os.environ)
     with connect() as client:
-        made = client.keys.create(name=name, scope=scope, expires_at=expires_at)
+        made = client.keys.create(document)
     print_one(made, output, quiet, _secret)
     if output == "table" and not quiet:
         sys.stderr.write("Keep the key now; it is not told again.\n")

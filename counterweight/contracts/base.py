@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstr
 
 
 class Request(BaseModel):
-    """Something a user writes: unknown fields are refused, so that a typo is never silently ignored."""
+    """Something a user writes: unknown fields are refused, so that a typo is never silently ignored; so are `"2"` and `true` for 2."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class View(BaseModel):

@@ -1,7 +1,7 @@
 """API keys: what their bearer may do."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -16,7 +16,10 @@ class NewKey(Request):
 
     name: Name
     scope: Scope = "submit"
-    expires_at: AwareDatetime | None = Field(default=None, description="When it stops working; never when left out.")
+    # JSON has no dates: this one field is read from text.
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
+        default=None, description="When it stops working; never when left out."
+    )
 
 
 class KeyView(View):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
 
+from rich import box
 from rich.table import Table
 
 from counterweight.contracts.evaluation import Evaluation, Metric
@@ -75,41 +76,42 @@ def rows_of(runs: Sequence[Run]) -> list[Row]:
 
 
 def table_of(rows: Sequence[Row]) -> Table:
-    table = Table(title="Test part: how well is the rare 8 found?", title_justify="left")
+    table = Table(title="Test part: how well is the rare 8 found?", title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("loss", no_wrap=True)
-    for name in ("mean AP", "95% interval", "recall of 8", "log-loss", "thresholds"):
-        table.add_column(name, justify="right")
+    for name in ("mean AP", "interval", "recall", "log-loss", "threshold"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.loss,
             f"{row.average_precision:.3f}",
-            f"{row.low:.3f} to {row.high:.3f}",
+            f"{row.low:.2f} to {row.high:.2f}",
             f"{row.recall:.2f}",
-            f"{row.log_loss:.4f}",
+            f"{row.log_loss:.3f}",
             ", ".join(f"{threshold:.2f}" for threshold in row.thresholds),
         )
     return table
 
 
-def words_of(rows: Sequence[Row], part: HeldOut, seeds: int) -> list[str]:
+def words_of(rows: Sequence[Row], held_out: HeldOut, seeds: int) -> list[str]:
     """Say what the numbers mean, and what they cannot tell."""
     return [
-        f"AP is average precision: 1 is perfect, {part.rare / part.rows:.3f} is guessing. Means are over {seeds} training seeds on one split; "
-        f"the test part has {part.rows} rows, {part.rare} of them an 8.",
-        "The interval runs from the lowest to the highest end of the seeds' 95% bootstrap intervals over the test rows. It covers which rows "
-        "fell into the test part by chance and these seeds; not another split, nor other data.",
-        "Recall and log-loss are means too. Recall counts the eights found at the threshold with the best F1 on the validation rows.",
-        _verdict(rows, part),
+        f"AP is average precision: 1 is perfect, {held_out.rare / held_out.rows:.3f} is guessing. Means are over {seeds} training seeds on "
+        f"one split; the test part has {held_out.rows} rows, {held_out.rare} of them an 8.",
+        "The interval runs from the lowest to the highest end of the seeds' 95% bootstrap intervals over the test rows. It covers which "
+        "rows fell into the test part by chance, and these seeds; not another split, nor other data.",
+        "Recall is the share of the eights found at the threshold with the best F1 on the validation rows.",
+        _verdict(rows, held_out),
     ]
 
 
-def _verdict(rows: Sequence[Row], part: HeldOut) -> str:
+def _verdict(rows: Sequence[Row], held_out: HeldOut) -> str:
     best = max(rows, key=lambda row: row.average_precision)
     rivals = [row.loss for row in rows if row is not best and row.high >= best.low]
     if rivals:
         return (
             f"Verdict: undecided. {best.loss} has the highest mean ({best.average_precision:.3f}), but its interval overlaps that of "
-            f"{' and '.join(rivals)}: {part.rare} eights are too few to tell them apart. More seeds cannot help here; more eights to test on can."
+            f"{' and of '.join(rivals)}: {held_out.rare} eights are too few to tell them apart. More seeds would not change that; "
+            "more eights to test on would."
         )
     return (
         f"Verdict: on this split {best.loss} ranks the eights best ({best.average_precision:.3f}): its interval lies above all others. "

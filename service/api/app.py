@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from counterweight.contracts.datasets import DatasetOptions, NewDataset
@@ -52,7 +53,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     )
     app.state.service = service
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # FastAPI's documented way.
-    problems.install(app)
+    app.add_exception_handler(HTTPException, problems.http_error)
     app.include_router(probes.router)
     api = APIRouter(prefix=PREFIX)
     for part in (datasets, jobs, keys):

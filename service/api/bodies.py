@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
@@ -18,6 +19,9 @@ from service.domain.errors import TooLarge, UnsupportedMedia
 
 MAX_JSON_BYTES = 2**20
 MAX_DEPTH = 64
+
+# A text is passed over as one match, also one that never ends: the search stays linear.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[][{}]', re.DOTALL)
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -71,11 +75,9 @@ async def read_json(request: Request) -> Any:
 def parse_json(content: bytes) -> Any:
     """Return a JSON value; a problem for what RFC 8259 does not allow, for keys given twice, and for what no database can keep."""
     try:
-        value = json.loads(
-            content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_duplicates
-        )
-    except RecursionError:
-        raise refused("malformed_json", f"the body is nested deeper than {MAX_DEPTH} levels") from None
+        text = content.decode("utf-8")
+        _check_depth(text)
+        value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_without_duplicates)
     except ValueError as error:  # Also what `json` and `decode` raise.
         raise refused("malformed_json", f"the body cannot be read as JSON: {error}"[:300]) from None
     _check_values(value)
@@ -125,22 +127,26 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before anything recurses into it."""
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match.group(), 0)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
 def _check_values(value: Any) -> None:
-    """Refuse nesting and characters that later steps could not stand."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, str):
-                check_text(item)
-            elif isinstance(item, dict):
-                inner += [*item.keys(), *item.values()]
-            elif isinstance(item, list):
-                inner += item
-        if not inner:
-            return
-        level = inner
-    raise refused("malformed_json", f"the body is nested deeper than {MAX_DEPTH} levels")
+    """Refuse characters that later steps could not stand."""
+    remaining = [value]
+    while remaining:
+        item = remaining.pop()
+        if isinstance(item, str):
+            check_text(item)
+        elif isinstance(item, dict):
+            remaining += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            remaining += item
 
 
 def check_text(text: str) -> None:

@@ -8,9 +8,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterweight.settings import ServerSettings
-from service.api.problems import refused, respond
+from service.api.problems import refused
 from service.domain.callers import Caller
-from service.domain.errors import ServiceError, Unauthenticated
+from service.domain.errors import Unauthenticated
 from service.persistence import keys
 from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
@@ -38,11 +38,7 @@ class Guard:
             return
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not served")
-        try:
-            await self._admit(scope)
-        except ServiceError as refusal:
-            await respond(scope["state"]["request_id"], scope["path"], refusal)(scope, receive, send)
-            return
+        await self._admit(scope)
         await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:

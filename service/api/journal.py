@@ -1,4 +1,4 @@
-"""Every request's own id and its line in the log; and the last word on what nobody foresaw."""
+"""Every request's own id and its line in the log, and the answer to everything that was raised."""
 
 import contextvars
 import logging
@@ -9,7 +9,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import refused, respond
+from service.api.problems import CODES, refusal_of, respond
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class RequestIds(logging.Filter):
 
 
 class Journal:
-    """The outermost layer: names each request, logs it, and answers 500 where everything else failed."""
+    """The outermost layer: names each request, logs it, and turns what was raised into a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -63,13 +63,12 @@ class Journal:
 
         try:
             await self._app(scope, receive, named)
-        except Exception:
-            logger.exception("%s %s failed", scope["method"], scope["path"])
+        except Exception as error:
+            refusal = refusal_of(error)
+            if CODES[refusal.code].status >= 500:
+                logger.exception("%s %s failed", scope["method"], scope["path"])
             if status:
                 raise  # Half an answer is out: closing the connection is all that is left to say.
-            await respond(request_id, scope["path"], refused("internal", _APOLOGY))(scope, receive, named)
+            await respond(request_id, scope["path"], refusal)(scope, receive, named)
         finally:
             logger.info("%s %s %s %.1f ms", scope["method"], scope["path"], status, 1000 * (time.perf_counter() - started))
-
-
-_APOLOGY = "the service failed; nothing was changed. Its log tells why, under this request_id"

@@ -23,7 +23,8 @@ def field_errors(errors: Sequence[Any], schema: Schema, prefix: str = "") -> lis
         # A field that may be of several types has one error for each of them.
         joined = message if earlier is None or message in earlier.message else f"{earlier.message}; or: {message}"
         found[pointer] = FieldError(pointer=pointer, code=error["type"] if earlier is None else earlier.code, message=joined)
-    return list(found.values())
+    # Where a field may be a number or an object, an error inside the object says more than "not a number".
+    return [error for pointer, error in found.items() if not any(other.startswith(f"{pointer}/") for other in found if pointer)]
 
 
 def _walk(steps: Sequence[str | int], schema: Schema, defs: Schema) -> tuple[list[str], Schema]:

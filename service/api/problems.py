@@ -1,12 +1,12 @@
 """Every way this service says no: the closed list of codes, and what each means in HTTP."""
 
 import errno
-import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
@@ -14,8 +14,6 @@ from starlette.requests import ClientDisconnect
 
 from counterweight.contracts.problems import FieldError, Problem, problem_type
 from service.domain.errors import Invalid, NotReady, ServiceError, StorageFull, WrongState
-
-logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -73,6 +71,7 @@ CODES: dict[str, Meaning] = {
 """The closed list: a client may rely on every `code` of an answer being one of these."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = re.compile("disk is full|No space left")
 _CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 
@@ -115,54 +114,30 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return answers
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error as a problem."""
-    app.add_exception_handler(ServiceError, _service_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(OSError, _os_error)
-    for kind in (OperationalError, InterfaceError, NoConnection):
-        app.add_exception_handler(kind, _database_error)
+def refusal_of(error: Exception) -> ServiceError:
+    """Return what to tell of an error; `internal` for one that nobody foresaw."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, HTTPException):
+        return refused(_CODE_OF_STATUS.get(error.status_code, "malformed_request"), error.detail)
+    if isinstance(error, ClientDisconnect):
+        return refused("client_disconnected", "the request ended before its body was complete")
+    if (isinstance(error, OSError) and error.errno in _FULL) or (isinstance(error, OperationalError) and _NO_ROOM.search(str(error.orig))):
+        return StorageFull("the server has no room left for this; free some space and try again")
+    if isinstance(error, (OperationalError, InterfaceError, NoConnection)):
+        return refused("unavailable", "the database does not answer; try again")
+    return refused("internal", "the service failed; nothing was changed. Its log tells why, under this request_id")
 
 
-def _answer(request: Request, refusal: ServiceError, headers: dict[str, str] | None = None) -> Response:
-    return respond(request.state.request_id, request.url.path, refusal, headers)
-
-
-async def _service_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ServiceError)
-    return _answer(request, error)
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    """What FastAPI refuses by itself: an unknown path, another method, a body that cannot be read."""
+async def http_error(request: Request, error: Exception) -> Response:
+    """Answer what FastAPI refuses by itself: an unknown path, another method, a body that cannot be read."""
     assert isinstance(error, HTTPException)
-    code = _CODE_OF_STATUS.get(error.status_code, "malformed_request")
-    details = {
-        "not_found": f"there is nothing at {request.url.path}; /openapi.json lists what there is",
-        "method_not_allowed": f"{request.method} is not possible here",
-    }
-    return _answer(request, refused(code, details.get(code, error.detail)), dict(error.headers or {}))
-
-
-async def _gone(request: Request, _error: Exception) -> Response:
-    return _answer(request, refused("client_disconnected", "the request ended before its body was complete"))
-
-
-async def _os_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, OSError)
-    if error.errno not in _FULL:
-        raise error
-    logger.error("the disk of the files is full")
-    return _answer(request, StorageFull("the server has no room left for this file; free some space and send it again"))
-
-
-async def _database_error(request: Request, error: Exception) -> Response:
-    logger.error("the database does not answer", exc_info=error)
-    text = str(getattr(error, "orig", error))
-    if "disk is full" in text or "No space left" in text:
-        return _answer(request, StorageFull("the server has no room left to record this; free some space and try again"))
-    return _answer(request, refused("unavailable", "the database does not answer; try again"))
+    refusal = refusal_of(error)
+    if refusal.code == "not_found":
+        refusal.detail = f"there is nothing at {request.url.path[:200]}; /openapi.json lists what there is"
+    elif refusal.code == "method_not_allowed":
+        refusal.detail = f"{request.method} is not possible here"
+    return respond(request.state.request_id, request.url.path, refusal, dict(error.headers or {}))
 
 
 def field_problem(errors: Sequence[FieldError]) -> Invalid:

@@ -203,4 +203,5 @@ class _Form:
 def base_name(filename: str) -> str:
     """Return the last part of a path as either kind of system writes it, without what does not print; at most 200 characters."""
     name = PurePosixPath(filename.replace("\\", "/")).name
-    return "".join(char for char in name if char.isprintable()).strip()[:200]
+    printable = "".join(char for char in name if char.isprintable()).strip()
+    return "" if printable in (".", "..") else printable[:200]

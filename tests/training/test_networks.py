@@ -58,10 +58,10 @@ def test_the_first_loss_is_that_of_the_constant_prediction(loss: Loss) -> None:
 
     first = example_loss(forward(SHAPE, SHAPE.views(parameters), features, pieces), targets, stacked).mean()
 
-    constants = torch.linspace(-6, 6, 2001, dtype=torch.float64)
+    constants = torch.linspace(-3, 3, 601, dtype=torch.float64)
     logits = torch.stack([torch.zeros_like(constants), constants], dim=1)[:, None].expand(-1, 100, -1)
     best = min(float(example_loss(each[None], targets, stacked).mean()) for each in logits)
-    assert float(first) == pytest.approx(best, abs=1e-5)
+    assert float(first) == pytest.approx(best, abs=1e-4)
 
 
 def test_dropout_draws_for_a_member_what_it_draws_alone() -> None:

@@ -18,7 +18,7 @@ def test_no_other_threshold_is_better(policy: str, metric) -> None:  # type: ign
     labels = source.random(300) < 0.2
     scores = np.round(1 / (1 + np.exp(-source.normal(size=300) - 1.5 * labels)), 2)
 
-    value = choose_threshold(ranked(scores, labels), BestBy(policy=policy)).value  # type: ignore[arg-type]
+    value = choose_threshold(ranked(scores, labels), BestBy.model_validate({"policy": policy})).value
 
     assert value is not None
     best = max(metric(labels, scores >= candidate) for candidate in np.linspace(0.005, 1.005, 101))

@@ -1,6 +1,6 @@
 """How one cell becomes a value, as SQL: each function returns an expression over a text column.
 
-An expression never changes a value silently: a cell that does not fit its column calls `error`, and the reader then looks closer.
+`number` and its kin take the cell as written; the others take it `bare`, without surrounding blanks. An expression never changes a value silently: a cell that does not fit its column calls `error`, and the reader then looks closer.
 """
 
 from dataclasses import dataclass
@@ -47,41 +47,49 @@ def kind_of_number(cell: str, double: str, notation: Notation) -> str:
     return f"CASE WHEN {_plainly_number(cell, double, notation)} THEN 'number' ELSE {_kind_of_the_rest(cell, double, notation)} END"
 
 
+def bare(cell: str) -> str:
+    """Return the cell without surrounding blanks of any sort."""
+    return f"trim({cell}, {quoted(BLANKS)})"
+
+
 def whole_number(cell: str, notation: Notation) -> str:
     """Return a BIGINT, for columns of integers that a DOUBLE would round."""
-    bare = _bare(cell)
-    fits = f"regexp_full_match({bare}, {quoted(INTEGER)}) AND TRY_CAST({bare} AS BIGINT) IS NOT NULL"
-    return f"CASE WHEN {_is_missing(bare, notation)} THEN NULL WHEN {fits} THEN TRY_CAST({bare} AS BIGINT) ELSE {_misfit('BIGINT')} END"
+    parsed = f"TRY_CAST({cell} AS BIGINT)"
+    fits = f"regexp_full_match({cell}, {quoted(INTEGER)}) AND {parsed} IS NOT NULL"
+    return f"CASE WHEN {is_missing(cell, notation)} THEN NULL WHEN {fits} THEN {parsed} ELSE {_misfit('BIGINT')} END"
 
 
 def text(cell: str, notation: Notation) -> str:
-    """Return the text without surrounding blanks."""
-    return f"CASE WHEN {_is_missing(f'trim({cell})', notation)} THEN NULL ELSE trim({cell}) END"
+    """Return the text, NULL when it means missing."""
+    return f"CASE WHEN {is_missing(cell, notation)} THEN NULL ELSE {cell} END"
 
 
 def label(cell: str, notation: Notation) -> str:
-    """Return the text without surrounding blanks and without one pair of quotes of either sort."""
-    bare = _bare(cell)
-    in_quotes = f"strlen({bare}) >= 2 AND left({bare}, 1) IN ('''', '\"') AND left({bare}, 1) = right({bare}, 1)"
-    inner = f"CASE WHEN {in_quotes} THEN trim(substr({bare}, 2, length({bare}) - 2), {quoted(BLANKS)}) ELSE {bare} END"
-    return f"CASE WHEN {_is_missing(inner, notation)} THEN NULL ELSE {inner} END"
+    """Return the text without one pair of quotes of either sort."""
+    in_quotes = f"left({cell}, 1) IN ('''', '\"') AND strlen({cell}) >= 2 AND left({cell}, 1) = right({cell}, 1)"
+    inner = bare(f"substr({cell}, 2, length({cell}) - 2)")
+    unquoted = f"CASE WHEN {is_missing(inner, notation)} THEN NULL ELSE {inner} END"
+    return f"CASE WHEN {is_missing(cell, notation)} THEN NULL WHEN {in_quotes} THEN {unquoted} ELSE {cell} END"
 
 
 def moment(cell: str, notation: Notation) -> str:
     """Return a TIMESTAMP from an ISO date, with or without a time, in UTC or without a zone."""
-    bare = _bare(cell)
-    parsed = f"TRY_CAST({bare} AS TIMESTAMP)"
-    fits = f"regexp_full_match({bare}, {quoted(ISO_MOMENT)}) AND {parsed} IS NOT NULL"
-    return f"CASE WHEN {_is_missing(bare, notation)} THEN NULL WHEN {fits} THEN {parsed} ELSE {_misfit('TIMESTAMP')} END"
+    parsed = f"TRY_CAST({cell} AS TIMESTAMP)"
+    fits = f"regexp_full_match({cell}, {quoted(ISO_MOMENT)}) AND {parsed} IS NOT NULL"
+    return f"CASE WHEN {is_missing(cell, notation)} THEN NULL WHEN {fits} THEN {parsed} ELSE {_misfit('TIMESTAMP')} END"
 
 
 def truth(cell: str, notation: Notation) -> str:
     """Return a BOOLEAN from TRUE_WORDS and FALSE_WORDS, in any case."""
-    folded = f"lower({_bare(cell)})"
     return (
-        f"CASE WHEN {_is_missing(_bare(cell), notation)} THEN NULL WHEN {folded} IN {_words(TRUE_WORDS)} THEN true "
-        f"WHEN {folded} IN {_words(FALSE_WORDS)} THEN false ELSE {_misfit('BOOLEAN')} END"
+        f"CASE WHEN {is_missing(cell, notation)} THEN NULL WHEN lower({cell}) IN {_words(TRUE_WORDS)} THEN true "
+        f"WHEN lower({cell}) IN {_words(FALSE_WORDS)} THEN false ELSE {_misfit('BOOLEAN')} END"
     )
+
+
+def is_missing(cell: str, notation: Notation) -> str:
+    """Say whether a bare cell means missing."""
+    return f"({cell} IS NULL OR {cell} IN {_words(('', *notation.missing_words))})"
 
 
 def _plainly_number(cell: str, double: str, notation: Notation) -> str:
@@ -101,12 +109,12 @@ def _plainly_number(cell: str, double: str, notation: Notation) -> str:
 
 def _kind_of_the_rest(cell: str, double: str, notation: Notation) -> str:
     """Return which of KINDS a cell is that did not pass the quick test."""
-    written = _with_point(_bare(cell), notation)
+    written = _with_point(bare(cell), notation)
     foreign = f"contains({cell}, '.') OR " if notation.decimal != "." else ""
     return (
-        f"CASE WHEN {_is_missing(_bare(cell), notation)} THEN 'missing' "
-        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_A_NUMBER)}) THEN 'not_a_number' "
-        f"WHEN regexp_full_match({_bare(cell)}, {quoted(NOT_FINITE)}) THEN 'not_finite' "
+        f"CASE WHEN {is_missing(bare(cell), notation)} THEN 'missing' "
+        f"WHEN regexp_full_match({bare(cell)}, {quoted(NOT_A_NUMBER)}) THEN 'not_a_number' "
+        f"WHEN regexp_full_match({bare(cell)}, {quoted(NOT_FINITE)}) THEN 'not_finite' "
         f"WHEN {foreign}{double} IS NULL THEN 'other' "
         f"WHEN regexp_full_match({written}, {quoted(PADDED_NUMBER)}) THEN 'padded' "
         f"WHEN NOT regexp_full_match({written}, {quoted(NUMBER)}) THEN 'other' "
@@ -114,14 +122,6 @@ def _kind_of_the_rest(cell: str, double: str, notation: Notation) -> str:
         f"WHEN abs({double}) >= {LARGEST_EXACT_INTEGER} AND regexp_full_match({written}, {quoted(INTEGER)}) THEN 'large' "
         "ELSE 'number' END"
     )
-
-
-def _is_missing(bare: str, notation: Notation) -> str:
-    return f"({bare} IS NULL OR {bare} IN {_words(('', *notation.missing_words))})"
-
-
-def _bare(cell: str) -> str:
-    return f"trim({cell}, {quoted(BLANKS)})"
 
 
 def _with_point(cell: str, notation: Notation) -> str:

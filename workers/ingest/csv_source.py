@@ -37,7 +37,7 @@ def open_csv(path: Path, gzipped: bool, options: DatasetOptions, workspace: Path
     words = NULL_VALUES if options.null_values is None else options.null_values
     return Source(
         format="csv",
-        relation=_relation(text, dialect, len(heading.names), shape.lines_before),
+        relation=_relation(text, dialect, len(heading.names), shape.before),
         names=heading.names,
         sql_types=["VARCHAR"] * len(heading.names),
         rows=shape.rows,
@@ -48,10 +48,10 @@ def open_csv(path: Path, gzipped: bool, options: DatasetOptions, workspace: Path
     )
 
 
-def _relation(text: Text, dialect: Dialect, width: int, lines_before: int) -> str:
+def _relation(text: Text, dialect: Dialect, width: int, before: int) -> str:
     columns = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(width))
     return (
-        f"read_csv({quoted(str(text.path))}, auto_detect = false, header = false, skip = {lines_before}, delim = {quoted(dialect.delimiter)}, "
+        f"read_csv({quoted(str(text.path))}, auto_detect = false, header = false, skip = {before}, delim = {quoted(dialect.delimiter)}, "
         f"""quote = '"', escape = '"', new_line = '\\n', strict_mode = true, columns = {{{columns}}}, """
         f"max_line_size = {LINE_LIMIT_BYTES + 1024}, buffer_size = {2 * LINE_LIMIT_BYTES + 4096})"
     )

@@ -44,14 +44,14 @@ def find_layout(text: Path, options: DatasetOptions) -> Layout:
     if options.delimiter is not None:
         delimiter = options.delimiter
         if delimiter in '"\r\n\0':
-            raise Unreadable("bad_delimiter", f"{delimiter!r} cannot part cells; use a comma, a semicolon, a tab or another plain character.")
+            raise Unreadable(
+                "bad_delimiter", f"{delimiter!r} cannot part cells; use a comma, a semicolon, a tab or another plain character."
+            )
     else:
         delimiter = _find_delimiter(lines, notes)
     dialect = Dialect(delimiter, skips_blanks=delimiter == " " or _has_blank_before_quote(lines, delimiter))
     sample = list(_records(lines, dialect))
     decimal = options.decimal or _find_decimal(sample, delimiter, notes)
-    if decimal == delimiter:
-        raise Unreadable("bad_delimiter", f"{delimiter!r} cannot be both the delimiter and the decimal sign; set options.delimiter or options.decimal.")
     widest = max((len(record) for record in sample), default=0)
     if widest > COLUMN_LIMIT:
         raise Unreadable("too_many_columns", f"A row has {widest} fields; at most {COLUMN_LIMIT} columns can be read.")
@@ -89,7 +89,7 @@ def _records(lines: list[str], dialect: Dialect) -> Iterator[list[str]]:
 
 
 def _find_delimiter(lines: list[str], notes: list[str]) -> str:
-    read = {mark: list(_records(lines, Dialect(mark))) for mark in CANDIDATES}
+    read = {mark: list(_records(lines, Dialect(mark, _has_blank_before_quote(lines, mark)))) for mark in CANDIDATES}
     steady = [mark for mark in CANDIDATES if _steadiness(read[mark]) == 1]
     if not steady:
         blanks = list(_records(lines, Dialect(" ", skips_blanks=True)))
@@ -152,5 +152,7 @@ def _find_decimal(sample: list[list[str]], delimiter: str, notes: list[str]) -> 
             f"the {'comma' if commas > points else 'point'} was taken: set options.decimal if that is wrong."
         )
     elif thousands:
-        notes.append("Commas in numbers were read as decimal signs, though three digits follow each; set options.decimal if they part thousands.")
+        notes.append(
+            "Commas in numbers were read as decimal signs, though three digits follow each; set options.decimal if they part thousands."
+        )
     return "," if commas > points else "."

@@ -6,6 +6,12 @@ import duckdb
 
 from counterweight.contracts.messages import IngestTask
 
+_HARMFUL_OPTIMIZERS = (
+    "in_clause",  # makes a join of each list of missing words: 50 ms to plan, for every column
+    "common_subexpressions",  # compares expressions pair by pair: minutes for thousands of columns
+    "statistics_propagation",  # believes the file: isnan() is false where a Parquet footer, which leaves NaN out, says max = 4
+)
+
 
 def connect(task: IngestTask, spill: Path) -> duckdb.DuckDBPyConnection:
     """Return a database in memory that can see nothing but the task's folder and its source."""
@@ -14,9 +20,7 @@ def connect(task: IngestTask, spill: Path) -> duckdb.DuckDBPyConnection:
     database.execute(f"SET threads = {max(task.threads, 1)}")
     database.execute(f"SET temp_directory = {quoted(str(spill))}")
     database.execute("SET enable_progress_bar = false")
-    # As a join, each IN list of missing words costs 50 ms to plan; a table may have thousands of columns. Here they only cost time:
-    # common subexpressions are compared pair by pair.
-    database.execute("SET disabled_optimizers = 'in_clause,common_subexpressions'")
+    database.execute(f"SET disabled_optimizers = {quoted(','.join(_HARMFUL_OPTIMIZERS))}")
     database.execute("SET autoinstall_known_extensions = false")
     database.execute("SET autoload_known_extensions = false")
     database.execute(f"SET allowed_directories = [{quoted(task.folder)}]")

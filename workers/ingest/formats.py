@@ -53,14 +53,18 @@ def sniff_format(path: Path, wanted: DatasetFormat | None) -> Found:
     inner = _gunzipped(head) if gzipped else head
     if inner.startswith(b"PAR1"):
         if gzipped:
-            raise Unreadable("unsupported_format", "The file is gzip around Parquet; upload the Parquet file itself, it is compressed inside.")
+            raise Unreadable(
+                "unsupported_format", "The file is gzip around Parquet; upload the Parquet file itself, it is compressed inside."
+            )
         found = Found("parquet")
     else:
         _refuse_recognised(inner, "inside gzip, " if gzipped else "")
         found = Found("csv", gzipped)
     if wanted is not None and wanted != found.format:
         seen = "Parquet" if found.format == "parquet" else "not Parquet (it does not begin with PAR1)"
-        raise Unreadable("format_mismatch", f"options.format says {wanted!r}, but the content is {seen}; correct the option or leave it out.")
+        raise Unreadable(
+            "format_mismatch", f"options.format says {wanted!r}, but the content is {seen}; correct the option or leave it out."
+        )
     return found
 
 
@@ -82,7 +86,10 @@ def _refuse_recognised(head: bytes, where: str) -> None:
     if text.startswith((b"{", b"[{", b"[[")):
         raise Unreadable("unsupported_format", f"The content is, {where}JSON; convert it to CSV or Parquet.")
     if folded.startswith((b"<?xml", b"<!doctype", b"<html", b"<svg")):
-        raise Unreadable("unsupported_format", f"The content is, {where}XML or a web page, perhaps an error page saved as a file; upload the table itself.")
+        raise Unreadable(
+            "unsupported_format",
+            f"The content is, {where}XML or a web page, perhaps an error page saved as a file; upload the table itself.",
+        )
     if _is_arff(head):
         raise Unreadable("unsupported_format", f"The content is, {where}ARFF; save it as CSV with the attribute names in the first line.")
 

@@ -79,7 +79,9 @@ def _is_header(first: list[str], body: list[list[str]], decimal: str, told: set[
     if for_header or for_data:
         return for_header > 0
     taken = "data, because its words occur again below" if repeated else "names"
-    notes.append(f"No column is numeric, so the first line could be names or data; it was read as {taken}: set options.header if that is wrong.")
+    notes.append(
+        f"No column is numeric, so the first line could be names or data; it was read as {taken}: set options.header if that is wrong."
+    )
     return not repeated
 
 
@@ -93,7 +95,9 @@ def _aligned(first: list[str], body: list[list[str]], width: int, notes: list[st
         return [*first, f"column_{width - 1}"]
     # R's write.table and pandas leave row names without a name: the names there belong to the last columns.
     made_up = [f"column_{position}" for position in range(lacking)]
-    notes.append(f"The header has {len(first)} names but the rows have {width} fields: the names were given to the last columns, the first are {', '.join(made_up[:3])}{'' if lacking <= 3 else ', …'}.")
+    notes.append(
+        f"The header has {len(first)} names but the rows have {width} fields: the names were given to the last columns, the first are {', '.join(made_up[:3])}{'' if lacking <= 3 else ', …'}."
+    )
     return [*made_up, *first]
 
 
@@ -107,5 +111,7 @@ def _without_leading_blanks(names: list[str], notes: list[str]) -> list[str]:
 def _filled(names: list[str], notes: list[str]) -> list[str]:
     empty = [position for position, name in enumerate(names) if not name.strip()]
     if empty:
-        notes.append(f"Columns without a name were named by their position: {', '.join(f'column_{position}' for position in empty[:8])}{'' if len(empty) <= 8 else ', …'}.")
+        notes.append(
+            f"Columns without a name were named by their position: {', '.join(f'column_{position}' for position in empty[:8])}{'' if len(empty) <= 8 else ', …'}."
+        )
     return [name if name.strip() else f"column_{position}" for position, name in enumerate(names)]

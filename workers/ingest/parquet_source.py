@@ -24,7 +24,10 @@ def open_parquet(path: Path, database: duckdb.DuckDBPyConnection, options: Datas
     file = f"read_parquet({quoted(str(path))})"
     try:
         described = database.execute(f"DESCRIBE SELECT * FROM {file}").fetchall()
-        names = [str(row[0]) for row in database.execute(f"SELECT name FROM parquet_schema({quoted(str(path))}) WHERE num_children IS NULL").fetchall()]
+        names = [
+            str(row[0])
+            for row in database.execute(f"SELECT name FROM parquet_schema({quoted(str(path))}) WHERE num_children IS NULL").fetchall()
+        ]
         (rows,) = database.execute(f"SELECT count(*) FROM {file}").fetchall()[0]
     except duckdb.Error as error:
         raise damaged(error) from None
@@ -70,12 +73,14 @@ def _check_ends(path: Path) -> None:
         raise Unreadable("unsupported_format", "The Parquet file is encrypted; write it without encryption.")
     footer = int.from_bytes(ending[:4], "little")
     if footer > min(size - 12, _FOOTER_LIMIT_BYTES):
-        raise Unreadable("damaged_parquet", f"The Parquet file says that its footer has {footer} bytes, which cannot be; write and upload it again.")
+        raise Unreadable(
+            "damaged_parquet", f"The Parquet file says that its footer has {footer} bytes, which cannot be; write and upload it again."
+        )
 
 
 def _check_type(name: str, sql_type: str) -> None:
     simple = sql_type in WHOLE_NUMBERS | MOMENTS | {"VARCHAR", "BOOLEAN", "FLOAT", "DOUBLE"}
-    if not simple and not sql_type.startswith(("DECIMAL", "ENUM")) or sql_type.endswith("]"):
+    if (not simple and not sql_type.startswith(("DECIMAL", "ENUM"))) or sql_type.endswith("]"):
         raise Unreadable(
             "unsupported_column",
             f"Column {shown(name)} has the Parquet type {sql_type[:60]}, which is not a cell of a table; leave the column out, or write numbers or text.",

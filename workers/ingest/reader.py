@@ -48,7 +48,8 @@ def _read(task: IngestTask, workspace: Path) -> TableFacts:
             facts, partial = _written(task, database, source, workspace)
         except duckdb.OutOfMemoryException:
             raise Unreadable(
-                "out_of_memory", f"The table does not fit {task.memory_limit_mb} MiB of memory; upload fewer columns, or ask for more memory."
+                "out_of_memory",
+                f"The table does not fit {task.memory_limit_mb} MiB of memory; upload fewer columns, or ask for more memory.",
             ) from None
         except duckdb.Error as error:
             if source.format == "parquet":

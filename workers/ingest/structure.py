@@ -17,17 +17,17 @@ from workers.ingest.text import LINE_LIMIT_BYTES, Text
 
 @dataclass(frozen=True)
 class Shape:
-    """The records below the header: how many, and how many lines stand before the first."""
+    """The records below the header: how many, and how many records and blank lines stand before the first."""
 
     rows: int
-    lines_before: int
+    before: int
 
 
 def check_structure(text: Text, dialect: Dialect, names: list[str], has_header: bool) -> Shape:
     """Count the records and refuse the first that does not have one field per name."""
     width = len(names)
     wanted = width - 1
-    rows = lines_before = 0
+    rows = before = 0
     header_pending = has_header
     delimiter, watch_returns = dialect.delimiter, text.has_carriage_returns
     csv.field_size_limit(LINE_LIMIT_BYTES)
@@ -37,6 +37,7 @@ def check_structure(text: Text, dialect: Dialect, names: list[str], has_header: 
         for line in lines:
             number += 1
             start = number
+            before += header_pending
             if '"' in line or (watch_returns and "\r" in line):
                 fields, used = _quoted(line, lines, number, dialect)
                 number += used - 1
@@ -45,12 +46,12 @@ def check_structure(text: Text, dialect: Dialect, names: list[str], has_header: 
             else:
                 fields = line.count(delimiter)
             if header_pending:
-                header_pending, lines_before = False, number
+                header_pending = False
                 continue
             if fields != wanted:
                 raise _wrong_width(start, line, fields + 1, names, dialect)
             rows += 1
-    return Shape(rows, lines_before)
+    return Shape(rows, before)
 
 
 def record_at(text: Text, dialect: Dialect, has_header: bool, index: int) -> tuple[int, list[str]]:
@@ -115,9 +116,14 @@ def _limited(lines: Iterator[str]) -> Iterator[str]:
 def _broken(line: int, error: csv.Error) -> Unreadable:
     said = str(error)
     if "new-line character" in said:
-        return Unreadable("stray_line_end", f"Line {line} holds a carriage return within a cell that has no quotes; remove it, or put the cell in quotes.")
+        return Unreadable(
+            "stray_line_end", f"Line {line} holds a carriage return within a cell that has no quotes; remove it, or put the cell in quotes."
+        )
     if "unexpected end of data" in said or "field larger" in said:
-        return Unreadable("unclosed_quote", f'Line {line}: a quote (") opens a cell here and is never closed; close it, or write a quote within a cell as "".')
+        return Unreadable(
+            "unclosed_quote",
+            f'Line {line}: a quote (") opens a cell here and is never closed; close it, or write a quote within a cell as "".',
+        )
     return Unreadable(
         "unclosed_quote",
         f'Line {line}: a quote (") that closes a cell is followed by more text ({said}); '

@@ -13,6 +13,7 @@ from workers.ingest.numbers import is_number
 from workers.ingest.sources import Source
 
 CLASS_LIMIT = 1000
+FEW_CLASSES = 20
 FRACTION_CLASS_LIMIT = 10
 WHOLE_NUMBER_CLASS_LIMIT = 100
 ROWS_PER_NUMBER_CLASS = 20
@@ -69,7 +70,9 @@ def find_positive_label(options: DatasetOptions, classes: list[ClassShare]) -> s
         labels = [share.label for share in classes]
         wanted = options.positive_label.strip()
         if wanted not in labels:
-            raise Unreadable("unknown_label", f"options.positive_label is {shown(wanted)}, which no row has; the labels are {listed(labels)}.")
+            raise Unreadable(
+                "unknown_label", f"options.positive_label is {shown(wanted)}, which no row has; the labels are {listed(labels)}."
+            )
         return wanted
     if len(classes) != 2:
         return None
@@ -79,7 +82,7 @@ def find_positive_label(options: DatasetOptions, classes: list[ClassShare]) -> s
 def _refuse_what_is_no_class(target: str, labels: dict[str, int], rows: int) -> None:
     if len(labels) == 1:
         raise Unreadable("one_class", f"Every row of the target {shown(target)} says {listed(labels)}; there is nothing to tell apart.")
-    if len(labels) * 2 > rows:
+    if len(labels) > FEW_CLASSES and len(labels) * 2 > rows:
         raise _not_classes(target, f"has {len(labels)} different labels in {rows} rows, so that most classes have one row")
     if all(is_number(label) for label in labels):
         fractions = sum(Decimal(label) % 1 != 0 for label in labels)
@@ -90,4 +93,6 @@ def _refuse_what_is_no_class(target: str, labels: dict[str, int], rows: int) -> 
 
 
 def _not_classes(target: str, why: str) -> Unreadable:
-    return Unreadable("target_not_classes", f"The target {shown(target)} {why}; choose a column of classes, or write classes instead of numbers.")
+    return Unreadable(
+        "target_not_classes", f"The target {shown(target)} {why}; choose a column of classes, or write classes instead of numbers."
+    )

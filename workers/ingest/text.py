@@ -10,6 +10,7 @@ from pathlib import Path
 from workers.ingest.errors import Unreadable
 
 CHUNK_BYTES = 4 << 20
+_LINE_FEED = b"\n"
 LINE_LIMIT_BYTES = 16 << 20
 GZIP_RATIO_LIMIT = 200
 GZIP_FREE_BYTES = 64 << 20
@@ -54,7 +55,9 @@ def transcode(source: Path, gzipped: bool, encoding: str | None, copy: Path) -> 
 def _codec(head: bytes, encoding: str | None) -> tuple[str, str | None]:
     if encoding is not None:
         if encoding.replace("_", "-") in {name.replace("_", "-") for name in _NOT_FOR_FILES}:
-            raise Unreadable("bad_encoding", f"{encoding!r} is not an encoding of files; name the one the file was saved in, such as utf-8.")
+            raise Unreadable(
+                "bad_encoding", f"{encoding!r} is not an encoding of files; name the one the file was saved in, such as utf-8."
+            )
         return encoding, None
     for mark, codec in _MARKS:
         if head.startswith(mark):
@@ -94,62 +97,71 @@ def _write(source: Path, gzipped: bool, codec: str, copy: Path) -> Text:
     text = Text(copy)
     lines, open_line = 0, 0  # complete lines so far; bytes of the line still open
     with copy.open("wb") as out:
-        for decoded in _decoded(source, gzipped, codec):
-            nul = decoded.find("\0")
+        for part in _with_line_feeds(_as_utf8(source, gzipped, codec)):
+            nul = part.find(0)
             if nul >= 0:
                 raise Unreadable(
                     "nul_byte",
-                    f"Line {lines + decoded.count(chr(10), 0, nul) + 1} holds a NUL character, which no text table has; "
+                    f"Line {lines + part.count(_LINE_FEED, 0, nul) + 1} holds a NUL character, which no text table has; "
                     "the file is binary or damaged. Upload the CSV or Parquet file itself.",
                 )
-            try:
-                encoded = decoded.encode("utf-8")
-            except UnicodeEncodeError as error:
-                line = lines + decoded.count("\n", 0, error.start) + 1
-                raise Unreadable("bad_encoding", f"Line {line} holds half of a surrogate pair; save the file as UTF-8.") from None
-            text.has_carriage_returns |= b"\r" in encoded
-            first = encoded.find(b"\n")
-            if open_line + (first if first >= 0 else len(encoded)) > LINE_LIMIT_BYTES:
+            text.has_carriage_returns |= b"\r" in part
+            first = part.find(_LINE_FEED)
+            if open_line + (first if first >= 0 else len(part)) > LINE_LIMIT_BYTES:
                 raise Unreadable(
                     "line_too_long",
                     f"Line {lines + 1} is longer than {LINE_LIMIT_BYTES >> 20} MiB; no row of a table is: "
                     "check the line ends, or whether this is the right file.",
                 )
-            open_line = open_line + len(encoded) if first < 0 else len(encoded) - 1 - encoded.rfind(b"\n")
-            lines += encoded.count(b"\n")
-            out.write(encoded)
-            text.bytes += len(encoded)
+            open_line = open_line + len(part) if first < 0 else len(part) - 1 - part.rfind(_LINE_FEED)
+            lines += part.count(_LINE_FEED)
+            out.write(part)
+            text.bytes += len(part)
     return text
 
 
-def _decoded(source: Path, gzipped: bool, codec: str) -> Iterator[str]:
-    """Yield the text with `\\n` line ends and without the byte order mark."""
+def _as_utf8(source: Path, gzipped: bool, codec: str) -> Iterator[bytes]:
+    """Yield the text as UTF-8, chunk by chunk, without the byte order mark."""
     decoder = codecs.getincrementaldecoder(codec)()
-    consumed, lines, only_returns, held = 0, 1, None, ""
+    is_utf8 = codecs.lookup(codec).name in ("utf-8", "utf-8-sig")
+    consumed, lines = 0, 1
     for chunk, final in _with_last(_chunks(source, gzipped)):
         pending = decoder.getstate()[0] if consumed else b""
         try:
             text = decoder.decode(chunk, final)
+            part = chunk if is_utf8 else text.encode()
         except UnicodeDecodeError as error:
             before = error.object[: error.start].decode(codec, errors="replace")
-            raise _BadByte(consumed - len(pending) + error.start, lines + before.count("\n"), error.object[error.start : error.end][:4]) from None
+            raise _BadByte(
+                consumed - len(pending) + error.start, lines + _line_ends(before), error.object[error.start : error.end][:4]
+            ) from None
         except UnicodeError as error:
-            raise Unreadable("bad_encoding", f"Line {lines} cannot be decoded as {codec} ({error}).") from None
-        if consumed == 0:
-            text = text.removeprefix("\ufeff")
+            raise Unreadable("bad_encoding", f"Line {lines} or one soon after it cannot be decoded as {codec} ({error}).") from None
+        yield part.removeprefix(codecs.BOM_UTF8) if consumed == 0 else part
         consumed += len(chunk)
-        text, held = held + text, ""
-        if only_returns is None and ("\n" in text or "\r" in text):
-            only_returns = "\n" not in text
-        if text.endswith("\r") and not final:
-            text, held = text[:-1], "\r"  # its line feed may be the next chunk's first character
-        if "\r" in text:
-            text = text.replace("\r\n", "\n")
-            text = text.replace("\r", "\n") if only_returns else text
-        if final and text.endswith("\r"):
-            text = text[:-1] + "\n"
-        lines += text.count("\n")
-        yield text
+        lines += part.count(_LINE_FEED) or part.count(b"\r")
+
+
+def _line_ends(text: str) -> int:
+    return text.count("\n") or text.count("\r")
+
+
+def _with_line_feeds(parts: Iterator[bytes]) -> Iterator[bytes]:
+    r"""Yield the text with `\n` for `\r\n`, and for a lone `\r` when the file has no other line ends."""
+    only_returns: bool | None = None
+    held = b""
+    for part, final in _with_last(parts):
+        text, held = held + part, b""
+        if text.endswith(b"\r") and not final:
+            text, held = text[:-1], b"\r"  # its line feed may be the next part's first byte
+        if b"\r" in text:
+            if only_returns is None:
+                only_returns = _LINE_FEED not in text
+            text = text.replace(b"\r\n", _LINE_FEED)
+            text = text.replace(b"\r", _LINE_FEED) if only_returns else text
+        elif _LINE_FEED in text:
+            only_returns = False
+        yield text[:-1] + _LINE_FEED if final and text.endswith(b"\r") else text
 
 
 def _with_last(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -174,7 +186,8 @@ def _chunks(source: Path, gzipped: bool) -> Iterator[bytes]:
                 seen += len(chunk)
                 if seen > limit:
                     raise Unreadable(
-                        "gzip_bomb", f"The file unpacks to more than {GZIP_RATIO_LIMIT} times its size; upload it uncompressed, or as Parquet."
+                        "gzip_bomb",
+                        f"The file unpacks to more than {GZIP_RATIO_LIMIT} times its size; upload it uncompressed, or as Parquet.",
                     )
                 yield chunk
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -19,8 +19,12 @@ VERSION = 1
 MOST_CATEGORIES = 64
 FEWEST_ROWS = 3
 """A category with fewer training rows shares one column with the other rare ones."""
+FARTHEST = 32.0
+"""Scaled numbers end here: one cell of 1e300 must not carry an infinity into the network."""
 BINS = 32
 """Pieces of a column's piecewise-linear embedding."""
+THINNEST = 1e-5
+"""Pieces are at least this wide: thinner ones are lost in float32."""
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -44,7 +48,9 @@ class NumericColumn(View):
         return int(self.flags_missing)
 
     def scaled(self, table: pa.Table) -> NDArray[np.float64]:
-        return (column_numbers(table, self.name) - self.centre) / self.scale
+        """Return the column in training deviations from the training mean, NaN where it is missing."""
+        numbers = column_numbers(table, self.name)
+        return np.clip((numbers / self.scale) - self.centre / self.scale, -FARTHEST, FARTHEST)
 
 
 class CategoricalColumn(View):
@@ -121,14 +127,24 @@ def _fit_numbers(table: pa.Table, name: str, rows: Rows) -> NumericColumn | str:
     has_missing = len(known) < len(numbers)
     if len(known) == 0:
         return "it has no value in the training rows"
-    centre, scale = float(known.mean()), float(known.std())
-    if scale <= 1e-12 * max(1.0, abs(centre)):
+    # By way of the largest: squares of numbers beyond 1e154 overflow.
+    peak = float(np.abs(known).max()) or 1.0
+    centre, scale = float((known / peak).mean()) * peak, float((known / peak).std()) * peak
+    if scale <= 1e-12 * peak:
         if not has_missing:
             return f"it is {known[0]:g} in all training rows"
         scale = 1.0
-    scaled = (known - centre) / scale
-    edges = np.unique(np.quantile(scaled, np.linspace(0, 1, BINS + 1)))
-    return NumericColumn(name=name, centre=centre, scale=scale, flags_missing=has_missing, edges=edges.tolist() if len(edges) > 2 else [])
+    scaled = np.clip(known / scale - centre / scale, -FARTHEST, FARTHEST)
+    return NumericColumn(name=name, centre=centre, scale=scale, flags_missing=has_missing, edges=_edges(scaled))
+
+
+def _edges(scaled: NDArray[np.float64]) -> list[float]:
+    """Return where pieces with equally many rows meet; none for a column of two values, which needs no pieces."""
+    edges: list[float] = []
+    for quantile in np.quantile(scaled, np.linspace(0, 1, BINS + 1)).tolist():
+        if not edges or quantile - edges[-1] > THINNEST:
+            edges.append(quantile)
+    return edges if len(edges) > 2 else []
 
 
 def _fit_categories(table: pa.Table, name: str, rows: Rows) -> CategoricalColumn | str:

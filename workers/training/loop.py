@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,64 +91,121 @@ def train(
     Members with the same seed start from the same weights and see the same batches: their losses are compared on equal terms.
     Numbers are of the features' type and device.
     """
-    device, dtype, rows = training.features.device, training.features.dtype, len(training.labels)
-    batches = math.ceil(rows / pace.batch_size)
-    start = initial_parameters(shape, [derived_seed(plan.seed, _WEIGHTS) for plan in plans], [plan.bias for plan in plans])
-    population = Population(shape, plans, start.to(device, dtype), _generators(plans, _DROPOUT, device))
-    orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
-    watches = [Watch(plan.stopping) for plan in plans]
-    best: dict[int, Tensor] = {}
-    stack = list(range(len(plans)))  # member at each place of the stack
-    active = set(stack)
-    started = time.monotonic()
+    course = _Course(shape, plans, pace, training, validation, pieces, is_cancelled)
     for epoch in range(1, pace.epochs + 1):
-        seeds = sorted({plans[member].seed for member in stack})
-        order = torch.stack([torch.randperm(rows, generator=orders[seed]) for seed in seeds]).to(device)
-        of_seed = [seeds.index(plans[member].seed) for member in stack]
-        sums = torch.zeros(batches, len(stack), dtype=dtype, device=device)
-        polled = time.monotonic()
-        # Batches of nearly equal size: a last batch of one row would be a step of pure noise.
-        for batch, rows_of_batch in enumerate(order.tensor_split(batches, dim=1)):
-            index = rows_of_batch[0] if len(seeds) == 1 else rows_of_batch[of_seed]
-            rate = learning_rate_factor(pace, (epoch - 1) + batch / batches)
-            sums[batch] = population.step(training.features[index], training.labels[index], pieces, rate)
-            if time.monotonic() - polled > CANCEL_POLL_S:
-                polled = time.monotonic()
-                for member in [member for member in sorted(active) if is_cancelled(member)]:
-                    active.discard(member)
-                    yield Withdrawn(member)
-                if not active:
-                    return
-        step = epoch * batches
-        losses = sums.sum(dim=0).cpu() / rows
-        logits = all_logits(shape, population.averages, validation.features, pieces).double().cpu().numpy()
-        labels = validation.labels.cpu().numpy()
-        passed = time.monotonic() - started
-        for place, member in enumerate(stack):
-            if member not in active:
-                continue
-            if is_cancelled(member):
-                active.discard(member)
-                yield Withdrawn(member)
-                continue
-            if not torch.isfinite(losses[place]):
-                active.discard(member)
-                yield Lost(member, _divergence(sums[:, place], order[of_seed[place]], training.labels, batches, epoch))
-                continue
-            values = {"train/loss": float(losses[place])}
-            values |= validation_values(logits[place], labels, plans[member].terms, plans[member].positive)
-            if watches[member].is_best(epoch, values):
-                best[member] = population.averages[place : place + 1].clone()
-            yield Epoch(member, epoch, step, values, rows * epoch / passed, passed / epoch * (pace.epochs - epoch))
-            if epoch == pace.epochs or watches[member].is_over(epoch):
-                active.discard(member)
-                yield Trained(member, best.pop(member), watches[member].best_epoch)
-        if not active:
+        yield from course.learn(epoch)
+        if course.active:
+            yield from course.judge(epoch)
+        if not course.active:
             return
-        if 2 * len(active) < len(stack):
-            places = [place for place, member in enumerate(stack) if member in active]
-            population.keep(places)
-            stack = [stack[place] for place in places]
+        course.compact()
+
+
+class _Course:
+    """The state of a training in progress. `stack` tells which member stands at each place; `active` which are still training."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        plans: Sequence[Plan],
+        pace: Pace,
+        training: Rows,
+        validation: Rows,
+        pieces: Pieces,
+        is_cancelled: Callable[[int], bool],
+    ) -> None:
+        self._shape, self._plans, self._pace, self._pieces, self._is_cancelled = shape, plans, pace, pieces, is_cancelled
+        self._training, self._validation = training, validation
+        self._batches = math.ceil(len(training.labels) / pace.batch_size)
+        start = initial_parameters(shape, [derived_seed(plan.seed, _WEIGHTS) for plan in plans], [plan.bias for plan in plans])
+        device = training.features.device
+        dropout = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DROPOUT)) for plan in plans]
+        self._population = Population(shape, plans, start.to(device, training.features.dtype), dropout)
+        self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
+        self._watches = [Watch(plan.stopping) for plan in plans]
+        self._best: dict[int, Tensor] = {}
+        self._stack = list(range(len(plans)))
+        self.active = set(self._stack)
+        self._started = self._polled = time.monotonic()
+
+    def learn(self, epoch: int) -> Iterator[Event]:
+        """Take one epoch's steps; yield who was cancelled meanwhile."""
+        features, labels = self._training.features, self._training.labels
+        self._order = self._shuffle()
+        self._sums = torch.zeros(self._batches, len(self._stack), dtype=features.dtype, device=features.device)
+        shared = len({self._plans[member].seed for member in self._stack}) == 1
+        # Batches of nearly equal size: a last batch of one row would be a step of pure noise.
+        for batch, index in enumerate(self._order.tensor_split(self._batches, dim=1)):
+            rows = index[0] if shared else index
+            rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
+            self._sums[batch] = self._population.step(features[rows], labels[rows], self._pieces, rate)
+            if time.monotonic() - self._polled > CANCEL_POLL_S:
+                yield from self._withdraw()
+                if not self.active:
+                    return
+
+    def judge(self, epoch: int) -> Iterator[Event]:
+        """Validate the averaged weights of every active member; yield what became of it."""
+        yield from self._withdraw()
+        losses = self._sums.sum(dim=0).cpu() / len(self._training.labels)
+        averages = self._population.averages
+        logits = all_logits(self._shape, averages, self._validation.features, self._pieces).double().cpu().numpy()
+        labels = self._validation.labels.cpu().numpy()
+        for place, member in enumerate(self._stack):
+            if member not in self.active:
+                continue
+            if not (torch.isfinite(losses[place]) and np.isfinite(logits[place]).all()):
+                self.active.discard(member)
+                yield Lost(member, self._divergence(place, epoch))
+                continue
+            plan, watch = self._plans[member], self._watches[member]
+            values = validation_values(logits[place], labels, plan.terms, plan.positive)
+            if watch.is_best(epoch, values):
+                self._best[member] = averages[place : place + 1].clone()
+            yield self._report(member, epoch, {"train/loss": float(losses[place]), **values})
+            if epoch == self._pace.epochs or watch.is_over(epoch):
+                self.active.discard(member)
+                yield Trained(member, self._best.pop(member), watch.best_epoch)
+
+    def compact(self) -> None:
+        """Drop the members that are done once they are more than half: until then they cost less than a rebuilt stack."""
+        if 2 * len(self.active) >= len(self._stack):
+            return
+        places = [place for place, member in enumerate(self._stack) if member in self.active]
+        self._population.keep(places)
+        self._stack = [self._stack[place] for place in places]
+
+    def _shuffle(self) -> Tensor:
+        """Return each place's order of the training rows (places, rows), drawn once for each seed."""
+        seeds = [self._plans[member].seed for member in self._stack]
+        rows = len(self._training.labels)
+        drawn = {seed: torch.randperm(rows, generator=self._orders[seed]) for seed in dict.fromkeys(seeds)}
+        return torch.stack([drawn[seed] for seed in seeds]).to(self._training.labels.device)
+
+    def _withdraw(self) -> Iterator[Event]:
+        self._polled = time.monotonic()
+        for member in sorted(self.active):
+            if self._is_cancelled(member):
+                self.active.discard(member)
+                yield Withdrawn(member)
+
+    def _report(self, member: int, epoch: int, values: dict[str, float]) -> Epoch:
+        passed = time.monotonic() - self._started
+        rows_per_s = len(self._training.labels) * epoch / passed
+        return Epoch(member, epoch, epoch * self._batches, values, rows_per_s, passed / epoch * (self._pace.epochs - epoch))
+
+    def _divergence(self, place: int, epoch: int) -> Diverged:
+        """Return the error that tells the first step without a finite loss, and the classes of its batch."""
+        is_broken = ~torch.isfinite(self._sums[:, place])
+        # Where every loss was finite, it was the last step that broke the weights.
+        batch = int(is_broken.int().argmax()) if is_broken.any() else self._batches - 1
+        rows = self._order[place].tensor_split(self._batches)[batch]
+        counts = torch.bincount(self._training.labels[rows], minlength=self._shape.classes).tolist()
+        return Diverged(
+            f"the loss was not finite at step {(epoch - 1) * self._batches + batch + 1} (epoch {epoch}), "
+            f"in a batch with {counts} rows of the classes in order",
+            "a smaller learning_rate or weight_decay, or gentler class weights",
+        )
 
 
 def learning_rate_factor(pace: Pace, epoch: float) -> float:
@@ -167,18 +225,3 @@ def all_logits(shape: Shape, parameters: Tensor, features: Tensor, pieces: Piece
     widest = max(shape.inputs, shape.pieces, shape.classes, *shape.hidden, 1)
     chunk = max(1, FORWARD_FLOATS // (widest * len(parameters)))
     return torch.cat([forward(shape, blocks, part, pieces) for part in torch.split(features, chunk)], dim=1)
-
-
-def _generators(plans: Sequence[Plan], purpose: int, device: torch.device) -> list[torch.Generator]:
-    return [torch.Generator(device).manual_seed(derived_seed(plan.seed, purpose)) for plan in plans]
-
-
-def _divergence(sums: Tensor, order: Tensor, labels: Tensor, batches: int, epoch: int) -> Diverged:
-    """Return the error that tells the first step without a finite loss, and the classes of its batch."""
-    batch = int((~torch.isfinite(sums)).nonzero()[0])
-    counts = torch.bincount(labels[order.tensor_split(batches)[batch]], minlength=int(labels.max()) + 1).tolist()
-    step = (epoch - 1) * batches + batch + 1
-    return Diverged(
-        f"the loss was not finite at step {step} (epoch {epoch}), in a batch with {counts} rows of the classes in order",
-        "a smaller learning_rate, or gentler class weights",
-    )

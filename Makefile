@@ -1,0 +1,38 @@
+# What a person types; CONTRIBUTING.md tells more. Every target sets up what it needs by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup demo serve test check
+
+help:
+	@echo "make setup   .venv with everything in it"
+	@echo "make demo    three losses compared on a service of its own; KEEP=1 leaves it up"
+	@echo "make serve   the service on http://127.0.0.1:8321"
+	@echo "make test    the whole suite, on SQLite and, where one answers, on PostgreSQL"
+	@echo "make check   format, lint, types, import rules"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is %s; try make PYTHON=python3.12" % sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]" --group dev
+	@touch $(READY)
+
+demo: $(READY)
+	$(BIN)/counterweight demo $(if $(KEEP),--keep)
+
+serve: $(READY)
+	$(BIN)/counterweight serve
+
+# A file's tests stay on one process, so that it starts its server once.
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_imports.py

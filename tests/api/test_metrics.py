@@ -1,0 +1,91 @@
+"""Metric histories: whole where they fit, else thinned without losing what matters."""
+
+import pytest
+
+from service.persistence.database import Database
+from tests.api.conftest import Api
+from tests.factories import add_points, make_job
+
+
+def test_a_short_history_is_answered_whole(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, state="running")
+        add_points(session, job, "train/loss", [0.5, 0.25])
+
+    [series] = api.get(f"/api/v1/jobs/{job.id}/metrics").json()["series"]
+
+    assert series == {
+        "name": "train/loss",
+        "count": 2,
+        "columns": ["step", "epoch", "time", "value"],
+        "points": [[10, 1, 1001.0, 0.5], [20, 2, 1002.0, 0.25]],
+        "reduced": False,
+    }
+
+
+def test_series_come_by_name_and_only_those_asked_for(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, state="running")
+        for name in ("train/loss", "validation/log_loss", "a"):
+            add_points(session, job, name, [1.0])
+
+    def names(**params: str) -> list[str]:
+        return [series["name"] for series in api.get(f"/api/v1/jobs/{job.id}/metrics", params=params).json()["series"]]
+
+    assert names() == ["a", "train/loss", "validation/log_loss"]
+    assert names(names="validation/log_loss,a,unknown") == ["a", "validation/log_loss"]
+
+
+def test_epochs_can_be_cut_out(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, state="running")
+        add_points(session, job, "x", [float(value) for value in range(10)])
+
+    [series] = api.get(f"/api/v1/jobs/{job.id}/metrics", params={"from_epoch": 3, "to_epoch": 5}).json()["series"]
+
+    assert [epoch for _, epoch, _, _ in series["points"]] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("points", [2, 3, 4, 5, 10, 99])
+def test_a_thinned_history_keeps_first_last_lowest_and_highest(api: Api, database: Database, points: int) -> None:
+    values = [float((7 * step) % 101) for step in range(1000)]
+    values[313], values[617] = -50.0, 500.0
+    with database.write() as session:
+        job = make_job(session, state="running")
+        add_points(session, job, "x", values)
+
+    [series] = api.get(f"/api/v1/jobs/{job.id}/metrics", params={"points": points}).json()["series"]
+
+    epochs = [epoch for _, epoch, _, _ in series["points"]]
+    assert {1, 314, 618, 1000} <= set(epochs)
+    assert epochs == sorted(set(epochs))
+    assert len(epochs) <= max(points, 4)
+    assert (series["reduced"], series["count"]) == (True, 1000)
+
+
+def test_a_history_of_just_the_points_asked_for_is_whole(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, state="running")
+        add_points(session, job, "x", [float(step % 3) for step in range(50)])
+
+    [series] = api.get(f"/api/v1/jobs/{job.id}/metrics", params={"points": 50}).json()["series"]
+
+    assert (len(series["points"]), series["reduced"]) == (50, False)
+
+
+def test_a_job_without_metrics_has_no_series(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session)
+
+    assert api.get(f"/api/v1/jobs/{job.id}/metrics").json() == {"series": []}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "query", ["points=1", "points=10001", "points=x", "from_epoch=-1", "to_epoch=99999999999", "names=%00", "epochs=3"]
+)
+def test_what_cannot_be_meant_is_refused(api: Api, database: Database, query: str) -> None:
+    with database.write() as session:
+        job = make_job(session)
+
+    assert api.get(f"/api/v1/jobs/{job.id}/metrics?{query}").status_code == 422

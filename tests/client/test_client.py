@@ -1,0 +1,113 @@
+"""The Python client against a real service."""
+
+from pathlib import Path
+
+import pytest
+
+from counterweight.client import Client
+from counterweight.contracts.datasets import DatasetOptions
+from counterweight.contracts.jobs import JobSpec, Training
+from counterweight.contracts.losses import Focal
+from counterweight.errors import Conflict, Invalid, NotFound, WaitTimeout
+from tests.tables_of_numbers import two_blobs
+
+
+def submit(client: Client, dataset_id: str, epochs: int = 2) -> str:
+    return client.jobs.submit(dataset_id=dataset_id, loss=Focal(gamma=2), training=Training(max_epochs=epochs)).id
+
+
+def test_an_upload_is_read_as_the_options_say(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "odd.txt"
+    path.write_text("1;x\n" * 5 + "2;y\n" * 3)
+
+    uploaded = client.datasets.upload(path, name="odd one", delimiter=";", header=False, target="column_1", positive_label="x")
+    dataset = client.datasets.wait(uploaded.id, timeout_s=60)
+
+    assert (dataset.state, dataset.name, dataset.rows) == ("ready", "odd one", 8)
+    assert (dataset.target, dataset.positive_label) == ("column_1", "x")
+
+
+def test_the_same_bytes_with_the_same_options_are_the_same_dataset(client: Client, blobs: Path, dataset_id: str) -> None:
+    again = client.datasets.upload(blobs, options=DatasetOptions(target="event"))
+
+    assert again.id == dataset_id
+
+
+def test_options_and_their_fields_do_not_mix(client: Client, blobs: Path) -> None:
+    with pytest.raises(TypeError, match="not both"):
+        client.datasets.upload(blobs, options=DatasetOptions(), target="event")
+
+
+def test_a_job_goes_from_submission_to_its_evaluation(client: Client, dataset_id: str) -> None:
+    job = client.jobs.wait(submit(client, dataset_id), timeout_s=120)
+
+    assert job.state == "succeeded"
+    assert client.jobs.evaluation(job.id).splits["test"].metrics["average_precision"] == job.metrics["test/average_precision"]
+    assert {series.name: series.count for series in client.jobs.metrics(job.id, names="train/loss").series} == {"train/loss": 2}
+    assert [change.to_state for change in client.jobs.transitions(job.id)] == ["queued", "running", "succeeded"]
+
+
+def test_a_whole_spec_can_be_submitted(client: Client, dataset_id: str) -> None:
+    spec = JobSpec(dataset_id=dataset_id, name="whole", loss=Focal(gamma=1.5), training=Training(max_epochs=1, seed=7))
+
+    job = client.jobs.submit(spec)
+
+    assert (job.name, job.spec.loss, job.spec.training.seed) == ("whole", Focal(gamma=1.5), 7)
+
+
+def test_lists_run_over_pages(client: Client, dataset_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted = [submit(client, dataset_id, epochs=1) for _ in range(5)]
+    monkeypatch.setattr("counterweight.client.PAGE_SIZE", 2)
+
+    listed = [job.id for job in client.jobs.list(limit=5)]
+
+    assert listed == submitted[::-1]
+
+
+def test_a_list_can_be_filtered(client: Client, dataset_id: str) -> None:
+    job_id = client.jobs.submit(dataset_id=dataset_id, labels={"mark": "only-me"}, training=Training(max_epochs=1)).id
+
+    assert [job.id for job in client.jobs.list(filter='labels.mark = "only-me"')] == [job_id]
+
+
+def test_a_wait_ends_when_its_time_is_over_and_the_job_goes_on(client: Client, endless_job_id: str) -> None:
+    with pytest.raises(WaitTimeout):
+        client.jobs.wait(endless_job_id, timeout_s=0.2)
+
+    assert not client.jobs.get(endless_job_id).is_terminal
+
+
+def test_a_cancelled_job_ends(client: Client, endless_job_id: str) -> None:
+    client.jobs.cancel(endless_job_id)
+
+    assert client.jobs.wait(endless_job_id, timeout_s=60).state == "cancelled"
+
+
+def test_what_is_over_cannot_be_cancelled(client: Client, dataset_id: str) -> None:
+    job = client.jobs.wait(submit(client, dataset_id), timeout_s=120)
+
+    with pytest.raises(Conflict) as raised:
+        client.jobs.cancel(job.id)
+
+    assert raised.value.problem.allowed_actions == []
+
+
+def test_what_does_not_exist_is_not_found(client: Client) -> None:
+    with pytest.raises(NotFound):
+        client.jobs.get("job_00000000000000000000000000")
+
+
+def test_wrong_fields_are_pointed_at(client: Client, dataset_id: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        client.jobs.submit(f'{{"dataset_id": "{dataset_id}", "loss": {{"kind": "focal", "gamma": -1}}}}')
+
+    assert [error.pointer for error in raised.value.errors] == ["/loss/gamma"]
+
+
+def test_a_table_larger_than_a_page_of_memory_is_streamed(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    path.write_bytes(two_blobs(rows=20_000, positives=500))
+
+    dataset = client.datasets.wait(client.datasets.upload(path, target="event").id, timeout_s=60)
+
+    assert (dataset.rows, dataset.bytes) == (20_000, path.stat().st_size)

@@ -1,0 +1,119 @@
+"""The exit codes that scripts rely on, each from the real command."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.client.conftest import ENDLESS, CommandLine
+from tests.client.scripted import NOBODY
+from tests.server import Server
+
+NO_JOB = "job_00000000000000000000000000"
+EXPLODING = {"training": {"learning_rate": 10, "weight_decay": 10, "max_epochs": 50, "early_stopping": None}}
+
+
+def spec_file(folder: Path, **spec: object) -> str:
+    path = folder / "spec.json"
+    path.write_text(json.dumps(spec))
+    return str(path)
+
+
+def test_0_when_the_job_succeeded(cli: CommandLine, dataset_id: str) -> None:
+    ended = cli.run("jobs", "submit", dataset_id, "--loss", "focal", "--gamma", "1", "--epochs", "2", "--wait")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "test/average_precision" in ended.stdout
+
+
+def test_1_when_the_job_failed(cli: CommandLine, dataset_id: str) -> None:
+    ended = cli.run("jobs", "submit", dataset_id, "--spec", spec_file(cli.folder, **EXPLODING), "--wait")
+
+    assert ended.returncode == 1, ended.stderr
+    assert "diverged" in ended.stdout
+
+
+def test_1_when_the_file_cannot_be_read(cli: CommandLine) -> None:
+    path = cli.folder / "ragged.csv"
+    path.write_text("a,b\n1,2\n1,2,3,4\n5,6\n")
+
+    ended = cli.run("datasets", "upload", str(path))
+
+    assert ended.returncode == 1, ended.stderr
+    assert "line 3" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["jobs", "submit"], "name the dataset"),
+        (["jobs", "submit", "{dataset}", "--loss", "focl"], "/loss"),
+        (["jobs", "submit", "{dataset}", "--loss", "focal", "--gamma", "-1"], "/loss/gamma"),
+        (["jobs", "submit", "{dataset}", "--target", "colour_of_money"], "colour_of_money"),
+        (["jobs", "submit", "--spec", "/etc/hostname"], "not JSON"),
+        (["jobs", "list", "--filter", "nonsense"], "nonsense"),
+        (["jobs", "list", "--output", "yaml"], "yaml"),
+        (["datasets", "upload", "no-such-file.csv"], "no-such-file.csv"),
+        (["serve", "--bind", "nowhere"], "COUNTERWEIGHT_BIND"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_2_when_it_cannot_be_done_as_written(cli: CommandLine, dataset_id: str, arguments: list[str], told: str) -> None:
+    ended = cli.run(*(argument.format(dataset=dataset_id) for argument in arguments))
+
+    assert ended.returncode == 2, ended.stderr
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_3_when_the_job_was_cancelled(cli: CommandLine, endless_job_id: str) -> None:
+    cancelled = cli.run("jobs", "cancel", endless_job_id)
+
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert cli.run("jobs", "wait", endless_job_id).returncode == 3
+
+
+@pytest.mark.parametrize("command", ["show", "wait", "cancel"])
+def test_4_when_there_is_no_such_job(cli: CommandLine, command: str) -> None:
+    ended = cli.run("jobs", command, NO_JOB)
+
+    assert ended.returncode == 4
+    assert NO_JOB in ended.stderr
+
+
+def test_5_when_no_server_answers(cli: CommandLine) -> None:
+    ended = cli.run("jobs", "list", url=NOBODY)
+
+    assert ended.returncode == 5
+    assert "counterweight serve" in ended.stderr
+
+
+def test_124_when_the_wait_takes_too_long(cli: CommandLine, endless_job_id: str) -> None:
+    assert cli.run("jobs", "wait", endless_job_id, "--timeout", "0.2").returncode == 124
+
+
+def test_130_and_a_way_back_when_a_wait_is_interrupted(cli: CommandLine, server: Server, endless_job_id: str) -> None:
+    process = cli.start("jobs", "wait", endless_job_id)
+    assert process.stderr is not None
+    process.stderr.readline()  # It waits now.
+
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert f"counterweight jobs wait {endless_job_id}" in told
+    assert server.read(f"/jobs/{endless_job_id}")["state"] in ("queued", "running")
+
+
+def test_130_when_a_submitting_wait_is_interrupted(cli: CommandLine, server: Server, dataset_id: str) -> None:
+    process = cli.start("jobs", "submit", dataset_id, "--spec", spec_file(cli.folder, training=ENDLESS), "--wait")
+    assert process.stderr is not None
+    job_id = process.stderr.readline().split()[-1]
+    process.stderr.readline()
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert server.client.post(f"/jobs/{job_id}/cancel").status_code == 202

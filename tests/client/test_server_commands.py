@@ -1,0 +1,91 @@
+"""Commands that become the server's processes: serve, migrate, the first key, and a client without the server's extra."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.client.conftest import BINARY, CommandLine
+from tests.server import Server
+
+
+@pytest.fixture
+def apart(tmp_path: Path) -> CommandLine:
+    """The command line with no server yet."""
+    return CommandLine("http://127.0.0.1:9", tmp_path)
+
+
+def test_serve_becomes_the_service(apart: CommandLine, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [BINARY, "serve", "--home", "home", "--port", "0", "--workers", "0"],
+        env=apart.environment(),
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    name = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
+
+    process.terminate()
+    process.communicate(timeout=40)
+
+    assert "listens on http://127.0.0.1:" in first
+    assert str(tmp_path / "home") in first
+    assert name[1:4] == ["-P", "-m", "service"]
+    assert process.returncode == 0
+
+
+def test_migrate_makes_the_database(apart: CommandLine, tmp_path: Path) -> None:
+    ended = apart.run("migrate", "--home", "home")
+
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "home" / "counterweight.db").exists()
+
+
+def test_the_first_key_is_made_before_a_server_opens_to_others(apart: CommandLine, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    made = apart.run("keys", "create", "ops", "--scope", "admin", "--offline", home=str(home))
+    key = made.stdout.strip()
+
+    with Server(home, workers="0") as server:
+        cli = CommandLine(server.url, tmp_path)
+        without = cli.run("keys", "list")
+        second = cli.run("keys", "create", "ci", "--quiet", api_key=key)
+        revoked = cli.run("keys", "revoke", second.stdout.strip(), api_key=key)
+        listed = cli.run("keys", "list", "-o", "jsonl", api_key=key)
+
+    assert without.returncode == 4
+    assert "COUNTERWEIGHT_API_KEY" in without.stderr
+    assert (second.returncode, revoked.returncode) == (0, 0), second.stderr + revoked.stderr
+    assert listed.stdout.count('"object"') == 2
+    assert key not in listed.stdout
+
+
+def test_a_key_that_cannot_be_made_is_refused_in_words(apart: CommandLine, tmp_path: Path) -> None:
+    refused = apart.run("keys", "create", "ops", "--expires-at", "tomorrow", "--offline", home=str(tmp_path / "home"))
+
+    assert refused.returncode == 2
+    assert "expires_at" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "demo"])
+def test_without_the_servers_extra_the_way_to_it_is_told(command: str, tmp_path: Path) -> None:
+    # Of the installed packages only those of the bare client can be found.
+    packages = Path(sysconfig.get_path("purelib"))
+    bare = ["annotated_doc", "pydantic", "pydantic_core", "pydantic_settings", "rich", "shellingham", "typer", "typing_extensions.py"]
+    for name in bare:
+        (tmp_path / name).symlink_to(packages / name)
+    root = Path(__file__).parents[2]
+    script = f"import sys; sys.path[:0] = [{str(root)!r}, {str(tmp_path)!r}]; from counterweight.cli import main; main()"
+
+    ended = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", script, command], capture_output=True, text=True, cwd=tmp_path, env=dict(os.environ)
+    )
+
+    assert ended.returncode == 2
+    assert "pip install 'counterweight[server]'" in ended.stderr
