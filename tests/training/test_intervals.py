@@ -19,9 +19,8 @@ def drawn(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
     return intervals.ranking_draws(ranking, intervals.generator())
 
 
-@pytest.mark.parametrize("digits", [1, 6], ids=["tied", "distinct"])
-def test_draws_are_spread_like_those_that_weigh_row_by_row(digits: int) -> None:
-    scores, labels = noisy(1000, 0.05, digits=digits)
+def test_draws_are_spread_like_those_that_weigh_row_by_row() -> None:
+    scores, labels = noisy(1000, 0.05, digits=1)  # few digits: many ties
     source = np.random.default_rng(1)
     weights = source.poisson(1.0, (250, 1000))
 

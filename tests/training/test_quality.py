@@ -20,7 +20,7 @@ def test_the_defaults_rank_the_rare_cases_of_mammography(tmp_path: Path, loss: s
         rows = list(csv.reader(file))
     cells = {f"column_{index}": [float(row[index]) for row in rows] for index in range(6)}
     label = ["yes" if row[6] == "'1'" else "no" for row in rows]
-    spec = {"loss": {"kind": loss}, "learner": {"kind": "mlp"}, "training": {"max_epochs": 12, "batch_size": None}}
+    spec = {"loss": {"kind": loss}, "learner": {"kind": "mlp"}, "training": {"max_epochs": 5, "batch_size": None}}
 
     (end,) = [
         message for message in run(make_task(tmp_path, [spec], cells | {"event": label}), lambda _: False) if isinstance(message, Succeeded)
