@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -70,6 +71,7 @@ class Process:
         self.listener = bind("127.0.0.1", 0)
         self.port = int(self.listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
+        self.home, self.database_url = home, database_url
         self.log_path = home / "api.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERWEIGHT_")}
         ours = {"COUNTERWEIGHT_HOME": str(home), "COUNTERWEIGHT_DATABASE_URL": database_url, **environment}
@@ -98,6 +100,16 @@ class Process:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Process]:
+    """One process for all tests of a module that leave it as it was."""
+    home = tmp_path_factory.mktemp("server")
+    shutil.copy(sqlite_template, home / "counterweight.db")
+    process = Process(home, f"sqlite:///{home}/counterweight.db")
+    yield process.wait_until_ready()
+    process.end()
 
 
 @pytest.fixture

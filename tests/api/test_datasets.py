@@ -6,6 +6,8 @@ from service.persistence.database import Database
 from tests.api.conftest import Api
 from tests.factories import make_dataset
 
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def test_a_ready_dataset_shows_what_was_found(api: Api, database: Database) -> None:
     with database.write() as session:
@@ -18,6 +20,7 @@ def test_a_ready_dataset_shows_what_was_found(api: Api, database: Database) -> N
     assert shown["classes"][1] == {"label": "bad", "count": 100, "fraction": 0.1}
 
 
+@SQLITE
 def test_times_are_utc_with_z(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session)
@@ -25,6 +28,7 @@ def test_times_are_utc_with_z(api: Api, database: Database) -> None:
     assert api.get(f"/api/v1/datasets/{dataset.id}").json()["created_at"].endswith("Z")
 
 
+@SQLITE
 def test_a_failed_dataset_shows_why(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session, state="failed")
@@ -34,6 +38,7 @@ def test_a_failed_dataset_shows_why(api: Api, database: Database) -> None:
     assert (error["code"], error["detail"]) == ("csv_ragged", "line 3 has 2 cells, not 5")
 
 
+@SQLITE
 def test_an_unknown_dataset_is_not_found(api: Api) -> None:
     assert api.get("/api/v1/datasets/ds_01ARZ3NDEKTSV4RRFFQ69G5FAV").status_code == 404
 
@@ -58,6 +63,7 @@ def test_pages_hold_each_dataset_once_newest_first(api: Api, database: Database)
     assert third["next"] is None
 
 
+@SQLITE
 def test_a_page_stays_put_when_something_new_comes(api: Api, database: Database) -> None:
     with database.write() as session:
         made = [make_dataset(session).id for _ in range(3)]

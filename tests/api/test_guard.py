@@ -128,7 +128,7 @@ def test_elsewhere_a_key_is_always_needed(settings: ServerSettings, database: Da
     api.close()
 
 
-@BOTH
+@SQLITE
 def test_a_key_opens(api: Api, database: Database) -> None:
     bearer = make_key(database)
 

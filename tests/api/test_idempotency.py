@@ -49,6 +49,7 @@ def test_the_spelling_of_a_request_does_not_matter(api: Api, database: Database)
     assert again.headers["idempotency-replayed"] == "true"
 
 
+@SQLITE
 def test_a_key_used_for_something_else_is_refused(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session)
@@ -67,6 +68,7 @@ def test_an_upload_is_repeated_by_its_content(api: Api) -> None:
     assert [upload(b"a,b\n1,2\n"), upload(b"a,b\n1,2\n"), upload(b"a,b\n1,3\n")] == [(202, None), (202, "true"), (422, None)]
 
 
+@SQLITE
 def test_a_key_of_one_route_does_not_fit_another(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session)
@@ -75,6 +77,7 @@ def test_a_key_of_one_route_does_not_fit_another(api: Api, database: Database) -
     assert api.post("/api/v1/datasets", content=b"a\n1\n", headers=ONCE | {"Content-Type": "text/csv"}).status_code == 422
 
 
+@SQLITE
 def test_a_refusal_is_not_kept(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session, state="processing")
@@ -102,6 +105,7 @@ def test_the_longest_key_is_taken(api: Api, database: Database) -> None:
     assert api.submit(dataset.id, headers={"Idempotency-Key": "x" * 255}).status_code == 201
 
 
+@SQLITE
 def test_keys_of_two_projects_are_apart(database: Database) -> None:
     now, answer = datetime.now(UTC), idempotency.Answer(201, "/x", "{}")
     with database.write() as session:

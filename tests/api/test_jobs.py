@@ -7,7 +7,7 @@ from sqlalchemy import event, select
 
 from counterweight.contracts.jobs import JobState
 from service.persistence.database import Database
-from service.persistence.tables import Agent, Event, FinalMetric, Job, Series
+from service.persistence.tables import Event, FinalMetric, Job, Series
 from tests.api.conftest import Api
 from tests.factories import make_agent, make_dataset, make_job
 
@@ -15,6 +15,7 @@ SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
+@SQLITE
 def test_a_job_needs_only_a_dataset(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session)
@@ -38,6 +39,7 @@ def test_a_submitted_job_reads_back_the_same(api: Api, database: Database) -> No
     assert read | {"usage": None} == submitted | {"usage": None}
 
 
+@SQLITE
 def test_the_resolved_loss_is_shown(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session, classes={"good": 900, "bad": 100})
@@ -48,6 +50,7 @@ def test_the_resolved_loss_is_shown(api: Api, database: Database) -> None:
     assert loss["notes"]
 
 
+@SQLITE
 def test_a_submission_is_in_the_event_log(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session)
@@ -70,6 +73,7 @@ def test_the_trace_is_kept_with_the_job(api: Api, database: Database, sent: str,
         assert session.get_one(Job, job_id).traceparent == kept
 
 
+@SQLITE
 def test_the_device_asked_for_is_told_to_the_queue(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session)
@@ -136,6 +140,7 @@ def test_a_running_job_shows_how_far_it_is(api: Api, database: Database) -> None
     assert shown["usage"]["run_s"] > 0
 
 
+@SQLITE
 def test_a_finished_job_shows_its_metrics(api: Api, database: Database) -> None:
     with database.write() as session:
         job = make_job(session, state="succeeded")
@@ -159,6 +164,7 @@ def test_the_position_counts_the_jobs_ahead(api: Api, database: Database) -> Non
     assert api.get(f"/api/v1/jobs/{last}").json()["queue"]["position"] == 2
 
 
+@SQLITE
 def test_a_list_costs_the_same_number_of_queries_at_any_length(api: Api, database: Database) -> None:
     def queries() -> int:
         seen: list[str] = []
@@ -192,6 +198,7 @@ def test_pages_hold_each_job_once_newest_first(api: Api, database: Database) -> 
     assert second["next"] is None
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -220,6 +227,17 @@ def test_a_filter_keeps_what_meets_all_conditions(api: Api, database: Database, 
     assert [job["name"] for job in answer.json()["data"]] == names
 
 
+def test_jobs_are_found_by_their_labels(api: Api, database: Database) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session)
+        make_job(session, dataset, labels={"a.b-c": "x y", "team": "other"})
+        wanted = make_job(session, dataset, labels={"a.b-c": "x y", "team": "risk"})
+
+    answer = api.get("/api/v1/jobs", params={"filter": "labels.a.b-c = 'x y' AND labels.team = risk"})
+
+    assert [job["id"] for job in answer.json()["data"]] == [wanted.id]
+
+
 @SQLITE
 def test_a_wrong_filter_tells_the_column(api: Api) -> None:
     answer = api.get("/api/v1/jobs", params={"filter": "state = runing"})
@@ -238,6 +256,7 @@ def test_a_queued_job_is_cancelled_at_once(api: Api, database: Database) -> None
     assert answer.json()["version"] > job.version
 
 
+@SQLITE
 def test_a_running_job_is_told_to_stop(api: Api, database: Database) -> None:
     with database.write() as session:
         job = make_job(session, state="running")
@@ -247,6 +266,7 @@ def test_a_running_job_is_told_to_stop(api: Api, database: Database) -> None:
     assert (answer.status_code, answer.json()["state"], answer.json()["is_terminal"]) == (202, "cancelling", False)
 
 
+@SQLITE
 @pytest.mark.parametrize("state", ["cancelling", "succeeded", "failed", "cancelled"])
 def test_there_is_nothing_to_cancel_in_other_states(api: Api, database: Database, state: JobState) -> None:
     with database.write() as session:
@@ -257,6 +277,7 @@ def test_there_is_nothing_to_cancel_in_other_states(api: Api, database: Database
     assert (answer.status_code, answer.json()["code"], answer.json()["allowed_actions"]) == (409, "wrong_state", [])
 
 
+@SQLITE
 def test_transitions_tell_the_whole_story(api: Api, database: Database) -> None:
     with database.write() as session:
         job = make_job(session, state="succeeded")
@@ -270,6 +291,7 @@ def test_transitions_tell_the_whole_story(api: Api, database: Database) -> None:
     ]
 
 
+@SQLITE
 def test_attempts_tell_how_each_try_ended(api: Api, database: Database) -> None:
     with database.write() as session:
         job = make_job(session, state="failed")
@@ -295,14 +317,6 @@ def test_a_job_without_evaluation_says_when_there_will_be_one(api: Api, database
 @pytest.mark.parametrize("path", ["", "/metrics", "/evaluation", "/transitions", "/attempts"])
 def test_an_unknown_job_is_not_found(api: Api, path: str) -> None:
     assert api.get(f"/api/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV{path}").status_code == 404
-
-
-def test_agents_of_all_attempts_are_known(database: Database) -> None:
-    """The heartbeat of an attempt is its agent's: a foreign key holds them together."""
-    with database.write() as session:
-        job = make_job(session, state="running")
-
-        assert session.get_one(Agent, job.agent_id).id == job.agent_id
 
 
 def test_the_factory_makes_every_state(api: Api, database: Database) -> None:

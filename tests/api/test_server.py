@@ -6,11 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -56,6 +54,7 @@ def test_ipv6_can_be_bound() -> None:
         assert listener.family == socket.AF_INET6
 
 
+@SQLITE
 def test_it_ends_when_its_supervisor_is_gone(process: Process) -> None:
     assert process.process.stdin is not None
     process.process.stdin.close()
@@ -63,23 +62,24 @@ def test_it_ends_when_its_supervisor_is_gone(process: Process) -> None:
     assert process.process.wait(timeout=10) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("database_url", "number"),
+    [("sqlite", signal.SIGINT), ("sqlite", signal.SIGTERM), ("postgresql", signal.SIGTERM)],
+    indirect=["database_url"],
+)
 def test_it_ends_at_once_although_clients_wait(process: Process, database: Database, number: signal.Signals) -> None:
     with database.write() as session:
         job = make_job(session)
-    answers: list[httpx.Response] = []
-    url = f"{process.url}/api/v1/jobs/{job.id}?wait=60&since_version={job.version}"
-    thread = threading.Thread(target=lambda: answers.append(httpx.get(url, timeout=30)))
-    thread.start()
-    for _ in range(10):
-        process.client.get("/readyz")
-
-    started = time.monotonic()
-    process.process.send_signal(number)
+    with socket.create_connection(("127.0.0.1", process.port), timeout=20) as waiting:
+        waiting.sendall(get(f"/api/v1/jobs/{job.id}?wait=60&since_version={job.version}"))
+        for _ in range(10):  # What was sent before is read before.
+            process.client.get("/readyz")
+        started = time.monotonic()
+        process.process.send_signal(number)
+        answer = waiting.recv(100)
     status = process.process.wait(timeout=20)
 
-    thread.join()
-    assert (status, answers[0].status_code) == (0, 200)
+    assert (status, answer[:15]) == (0, b"HTTP/1.1 200 OK")
     assert time.monotonic() - started < 5  # Two seconds when the machine has nothing else to do.
 
 
@@ -116,13 +116,12 @@ def test_the_bootstrap_key_opens_it_to_other_machines(tmp_path: Path, database_u
     process.end()
 
 
-@SQLITE
-def test_it_stays_small(process: Process) -> None:
+def test_it_stays_small(server: Process) -> None:
     """Idle, after answering: torch and its kin are only in workers."""
-    process.client.get("/openapi.json")
-    process.client.get("/api/v1/jobs")
+    server.client.get("/openapi.json")
+    server.client.get("/api/v1/jobs")
 
-    assert psutil.Process(process.process.pid).memory_info().rss < 150e6
+    assert psutil.Process(server.process.pid).memory_info().rss < 150e6
 
 
 def test_it_imports_nothing_heavy() -> None:
@@ -142,14 +141,12 @@ def test_each_line_of_the_log_is_one_json_object_with_the_request(tmp_path: Path
     assert next(line["message"] for line in lines if "forged" in line["message"]).startswith("mine-7 GET ")
 
 
-@SQLITE
-def test_a_path_cannot_forge_a_line_of_the_log(process: Process) -> None:
-    process.client.get("/api/v1/%0aforged%1b[31m")
+def test_a_path_cannot_forge_a_line_of_the_log(server: Process) -> None:
+    server.client.get("/api/v1/%0aforged%1b[31m")
 
-    assert not re.search("^forged|\x1b", process.log, re.MULTILINE)
+    assert not re.search("^forged|\x1b", server.log, re.MULTILINE)
 
 
-@SQLITE
 @pytest.mark.parametrize(
     "path",
     [
@@ -165,14 +162,13 @@ def test_a_path_cannot_forge_a_line_of_the_log(process: Process) -> None:
         "/api/v1/datasets/file:%2f%2f%2fetc%2fpasswd",
     ],
 )
-def test_strange_paths_are_not_found(process: Process, path: str) -> None:
-    answer = send(process, get(path))
+def test_strange_paths_are_not_found(server: Process, path: str) -> None:
+    answer = send(server, get(path))
 
     assert b" 404 " in answer.split(b"\r\n")[0]
     assert b'"code":"not_found"' in answer
 
 
-@SQLITE
 @pytest.mark.parametrize(
     "raw",
     [
@@ -187,48 +183,45 @@ def test_strange_paths_are_not_found(process: Process, path: str) -> None:
     ],
     ids=range(8),
 )
-def test_broken_requests_are_400_and_the_next_one_is_served(process: Process, raw: bytes) -> None:
-    assert b" 400 " in send(process, raw).split(b"\r\n")[0]
-    assert process.client.get("/healthz").status_code == 200
+def test_broken_requests_are_400_and_the_next_one_is_served(server: Process, raw: bytes) -> None:
+    assert b" 400 " in send(server, raw).split(b"\r\n")[0]
+    assert server.client.get("/healthz").status_code == 200
 
 
-@SQLITE
-def test_ten_thousand_headers_are_refused(process: Process) -> None:
-    answer = send(process, get("/healthz", *["X-A: b"] * 10_000))
+def test_ten_thousand_headers_are_refused(server: Process) -> None:
+    answer = send(server, get("/healthz", *["X-A: b"] * 10_000))
 
     assert b" 431 " in answer.split(b"\r\n")[0]
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(process: Process, tmp_path: Path) -> None:
-    files = Files(tmp_path / "files")
-    with socket.create_connection(("127.0.0.1", process.port)) as connection:
+def test_an_upload_that_breaks_off_leaves_nothing(server: Process, tmp_path: Path) -> None:
+    files = Files(server.home / "files")
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(UPLOAD_HEAD + b"Content-Length: 3000000\r\n\r\n" + b"x" * 2_000_000)
         until(lambda: any(path.is_file() and path.stat().st_size for path in files.folder.rglob("*")))
 
     until(lambda: not any(path.is_file() for path in files.folder.rglob("*")))
-    assert process.client.get("/api/v1/datasets").json()["data"] == []
-    assert "Traceback" not in process.log
+    assert server.client.get("/api/v1/datasets").json()["data"] == []
+    assert "Traceback" not in server.log
 
 
-@SQLITE
-def test_a_large_upload_takes_no_memory(process: Process, tmp_path: Path) -> None:
-    server = psutil.Process(process.process.pid)
-    process.client.get("/api/v1/datasets")
+def test_a_large_upload_takes_no_memory(server: Process, tmp_path: Path) -> None:
+    server = psutil.Process(server.process.pid)
+    server.client.get("/api/v1/datasets")
     before, size = server.memory_info().rss, 200_000_000
     source = tmp_path / "large.csv"
     with source.open("wb") as file:
         file.truncate(size)
 
     with source.open("rb") as file:
-        answer = process.client.post("/api/v1/datasets", files={"file": ("large.csv", file)})
+        answer = server.client.post("/api/v1/datasets", files={"file": ("large.csv", file)})
 
     assert (answer.status_code, answer.json()["bytes"]) == (202, size)
     assert server.memory_info().rss - before < 50e6
 
 
-@SQLITE
-def test_a_client_that_may_continue_is_told_so(process: Process) -> None:
-    with socket.create_connection(("127.0.0.1", process.port), timeout=10) as connection:
+def test_a_client_that_may_continue_is_told_so(server: Process) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(UPLOAD_HEAD + b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\n")
         first = connection.recv(100)
         connection.sendall(b"a\n1\n")
@@ -238,13 +231,12 @@ def test_a_client_that_may_continue_is_told_so(process: Process) -> None:
     assert second.startswith(b"HTTP/1.1 202 ")
 
 
-@SQLITE
-def test_small_answers_are_not_delayed(process: Process) -> None:
+def test_small_answers_are_not_delayed(server: Process) -> None:
     """Forty milliseconds each would show: the fastest of many is far below."""
 
     def ask() -> float:
         started = time.perf_counter()
-        process.client.get("/healthz")
+        server.client.get("/healthz")
         return time.perf_counter() - started
 
     assert min(ask() for _ in range(30)) < 0.02

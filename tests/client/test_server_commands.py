@@ -29,6 +29,7 @@ def test_serve_becomes_the_service(apart: CommandLine, tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     first = process.stderr.readline()
+    process.stderr.readline()  # The first word of one of its parts: it is under way.
     name = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
 
     process.terminate()
@@ -77,7 +78,8 @@ def test_a_key_that_cannot_be_made_is_refused_in_words(apart: CommandLine, tmp_p
 def test_without_the_servers_extra_the_way_to_it_is_told(command: str, tmp_path: Path) -> None:
     # Of the installed packages only those of the bare client can be found.
     packages = Path(sysconfig.get_path("purelib"))
-    bare = ["annotated_doc", "pydantic", "pydantic_core", "pydantic_settings", "rich", "shellingham", "typer", "typing_extensions.py"]
+    pydantic = ["annotated_types", "pydantic", "pydantic_core", "typing_extensions.py", "typing_inspection"]
+    bare = [*pydantic, "annotated_doc", "rich", "shellingham", "typer"]
     for name in bare:
         (tmp_path / name).symlink_to(packages / name)
     root = Path(__file__).parents[2]

@@ -26,7 +26,12 @@ def test_address_space_is_limited() -> None:
 
 
 def test_file_size_is_limited(tmp_path: Path) -> None:
-    assert "File too large" in limited(f"open({str(tmp_path / 'f')!r}, 'wb').write(bytes(2000))").stderr
+    assert (
+        "File too large"
+        in limited(
+            f"open({str(tmp_path / 'f')!r}, 'wb', 0).write(bytes(1000) * 2); open({str(tmp_path / 'f')!r}, 'ab', 0).write(bytes(1000))"
+        ).stderr
+    )
 
 
 def test_open_files_are_limited() -> None:
@@ -61,8 +66,8 @@ def test_names_with_quotes_in_them_are_names(read: Read) -> None:
     assert result.column("'); DROP TABLE x; --") == [1.0, 2.0, 3.0, 4.0]
 
 
-def test_ten_thousand_columns_are_read(read: Read) -> None:
-    header = ",".join(["y", *(f"x{position}" for position in range(1999))])
-    rows = "\n".join(",".join(["ab"[row % 2], *(["1.5"] * 1999)]) for row in range(8))
+def test_hundreds_of_columns_are_read(read: Read) -> None:
+    header = ",".join(["y", *(f"x{position}" for position in range(499))])
+    rows = "\n".join(",".join(["ab"[row % 2], *(["1.5"] * 499)]) for row in range(8))
 
-    assert len(read(f"{header}\n{rows}\n", target="y").facts.columns) == 2000
+    assert len(read(f"{header}\n{rows}\n", target="y").facts.columns) == 500

@@ -18,7 +18,7 @@ CELLS = WORDS | st.sampled_from(
 )
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53) + 1, 2**53 - 1).map(float)
 ENCODINGS = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "gb18030"])
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 def written(rows: list[list[str]], delimiter: str, line_end: str, quoting: int) -> str:
@@ -73,7 +73,7 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 @quick
 @given(st.lists(st.text(st.sampled_from("0123456789+-.eE_ xinfa"), max_size=8), min_size=1, max_size=40))
 def test_a_column_is_numeric_exactly_when_every_cell_is(cells: list[str]) -> None:
-    # Three hundred plain numbers come first, so that the sniffer and the database must agree on the rest.
+    # Plain numbers come first, so that the sniffer and the database must agree on the rest.
     content = "x,y\n" + "1,a\n" * 1200 + "".join(f"{cell},b\n" for cell in cells)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +85,8 @@ def test_a_column_is_numeric_exactly_when_every_cell_is(cells: list[str]) -> Non
 
     for cell, value in zip(cells, values, strict=True):
         if isinstance(value, float):
-            assert value == float(cell) and math.isfinite(value)
+            assert math.isfinite(value)
+            assert value == float(cell)
         elif value is None:
             assert cell.strip().lower().lstrip("+-") in ("", "nan")
         else:

@@ -1,6 +1,7 @@
 """How one cell becomes a value, as SQL: each function returns an expression over a text column.
 
-`number` and its kin take the cell as written; the others take it `bare`, without surrounding blanks. An expression never changes a value silently: a cell that does not fit its column calls `error`, and the reader then looks closer.
+`number` and its kin take the cell as written; the others take it `bare`, without surrounding blanks. No expression changes a
+value silently: a cell that does not fit its column calls `error`, and the reader then looks closer.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 
 KINDS = ("missing", "number", "padded", "large", "not_a_number", "not_finite", "other")
-"""What a cell of a numeric column may be; `large` is an integer that a DOUBLE cannot hold exactly, `padded` begins with a zero."""
+"""What a cell of a numeric column may be.
+
+`number` is one of any spelling, `padded` begins with a zero, `large` is an integer that a DOUBLE cannot hold exactly.
+"""
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,28 @@ class Notation:
 
 
 def number(cell: str, double: str, notation: Notation, accepted: frozenset[str]) -> str:
-    """Return a DOUBLE; `accepted` are the KINDS that the column may hold beside plain numbers and missing cells."""
-    doubles = {"padded", "large"} & accepted
-    nulls = {"not_a_number"} & accepted
-    branches = [f"WHEN '{kind}' THEN {double}" for kind in sorted(doubles)] + [f"WHEN '{kind}' THEN NULL" for kind in sorted(nulls)]
-    return (
-        f"CASE WHEN {_plainly_number(cell, double, notation)} THEN {double} ELSE "
-        f"CASE {_kind_of_the_rest(cell, double, notation)} WHEN 'number' THEN {double} WHEN 'missing' THEN NULL {' '.join(branches)} "
-        f"ELSE {_misfit('DOUBLE')} END END"
-    )
+    """Return a DOUBLE; `accepted` are the KINDS that the column may hold beside plainly written numbers and missing cells.
+
+    With none, the expression is short: thousands of them are planned in a second.
+    """
+    if accepted:
+        doubles = {"number", "padded", "large"} & accepted
+        nulls = {"missing", "not_a_number"} & (accepted | {"missing"})
+        branches = [f"WHEN '{kind}' THEN {double}" for kind in sorted(doubles)] + [f"WHEN '{kind}' THEN NULL" for kind in sorted(nulls)]
+        rest = f"CASE {_kind_of_the_rest(cell, double, notation)} {' '.join(branches)} ELSE {_misfit('DOUBLE')} END"
+    else:
+        rest = f"CASE WHEN {is_missing(bare(cell), notation)} THEN NULL ELSE {_misfit('DOUBLE')} END"
+    return f"CASE WHEN {_is_plainly_number(cell, double, notation)} THEN {double} ELSE {rest} END"
+
+
+def is_doubtful_number(cell: str, double: str, notation: Notation) -> str:
+    """Say whether `number` would not take the cell without accepting some of KINDS."""
+    return f"NOT coalesce({_is_plainly_number(cell, double, notation)}, false) AND NOT {is_missing(bare(cell), notation)}"
+
+
+def or_null(value: str) -> str:
+    """Return the expression with NULL for cells that do not fit."""
+    return value.replace(f"error({quoted(MISFIT)})", "NULL")
 
 
 def as_double(cell: str, notation: Notation) -> str:
@@ -44,7 +61,7 @@ def as_double(cell: str, notation: Notation) -> str:
 
 def kind_of_number(cell: str, double: str, notation: Notation) -> str:
     """Return which of KINDS the cell is."""
-    return f"CASE WHEN {_plainly_number(cell, double, notation)} THEN 'number' ELSE {_kind_of_the_rest(cell, double, notation)} END"
+    return f"CASE WHEN {_is_plainly_number(cell, double, notation)} THEN 'number' ELSE {_kind_of_the_rest(cell, double, notation)} END"
 
 
 def bare(cell: str) -> str:
@@ -92,7 +109,7 @@ def is_missing(cell: str, notation: Notation) -> str:
     return f"({cell} IS NULL OR {cell} IN {_words(('', *notation.missing_words))})"
 
 
-def _plainly_number(cell: str, double: str, notation: Notation) -> str:
+def _is_plainly_number(cell: str, double: str, notation: Notation) -> str:
     """Return a quick test that most numbers pass and nothing else does; comparing text is cheaper than matching a pattern."""
     not_padded = (
         f"CASE WHEN {cell} >= '1' THEN true WHEN {cell} >= '0.' THEN {cell} < '00' "

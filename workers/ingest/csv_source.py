@@ -59,4 +59,4 @@ def _relation(text: Text, dialect: Dialect, width: int, before: int) -> str:
 
 def _columns(layout: Layout, width: int, has_header: bool) -> list[list[str]]:
     rows = [record for record in layout.sample[has_header:] if len(record) == width]
-    return [[cell.strip() for cell in column] for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]

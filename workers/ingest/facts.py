@@ -15,7 +15,8 @@ from workers.ingest.sources import Source
 
 TEXT_IS_LONGER_THAN = 16
 CATEGORIES_ARE_AT_MOST = 1000
-_COLUMNS_AT_ONCE = 16
+_COLUMNS_AT_ONCE = (16, 1000)
+_CELLS_AT_ONCE = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ def _counted(database: duckdb.DuckDBPyConnection, table: Path, source: Source) -
     relation = f"read_parquet({quoted(str(table))})"
     sql_types = [str(row[1]) for row in database.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
     counts: list[_Counts] = []
-    for start in range(0, len(sql_types), _COLUMNS_AT_ONCE):
-        batch = range(start, min(start + _COLUMNS_AT_ONCE, len(sql_types)))
+    fewest, most = _COLUMNS_AT_ONCE
+    at_once = min(max(_CELLS_AT_ONCE // source.rows, fewest), most)
+    for start in range(0, len(sql_types), at_once):
+        batch = range(start, min(start + at_once, len(sql_types)))
         asked = ", ".join(_aggregates(named(source.names[position]), sql_types[position], source.notation) for position in batch)
         row = database.execute(f"SELECT {asked} FROM {relation}").fetchall()[0]
         counts += [_Counts(sql_types[position], *row[4 * at : 4 * at + 4]) for at, position in enumerate(batch)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from counterweight.contracts.datasets import DatasetOptions
 from workers.ingest.dialect import Layout, usual_width
-from workers.ingest.errors import Unreadable, shown
+from workers.ingest.errors import Unreadable, listed, shown
 from workers.ingest.numbers import is_number, is_numeric_word
 
 
@@ -96,7 +96,8 @@ def _aligned(first: list[str], body: list[list[str]], width: int, notes: list[st
     # R's write.table and pandas leave row names without a name: the names there belong to the last columns.
     made_up = [f"column_{position}" for position in range(lacking)]
     notes.append(
-        f"The header has {len(first)} names but the rows have {width} fields: the names were given to the last columns, the first are {', '.join(made_up[:3])}{'' if lacking <= 3 else ', …'}."
+        f"The header has {len(first)} names but the rows have {width} fields: "
+        f"the names were given to the last columns, and the first are {listed(made_up)}."
     )
     return [*made_up, *first]
 
@@ -111,7 +112,5 @@ def _without_leading_blanks(names: list[str], notes: list[str]) -> list[str]:
 def _filled(names: list[str], notes: list[str]) -> list[str]:
     empty = [position for position, name in enumerate(names) if not name.strip()]
     if empty:
-        notes.append(
-            f"Columns without a name were named by their position: {', '.join(f'column_{position}' for position in empty[:8])}{'' if len(empty) <= 8 else ', …'}."
-        )
+        notes.append(f"Columns without a name were named by their position: {listed(f'column_{position}' for position in empty)}.")
     return [name if name.strip() else f"column_{position}" for position, name in enumerate(names)]

@@ -83,5 +83,6 @@ def _check_type(name: str, sql_type: str) -> None:
     if (not simple and not sql_type.startswith(("DECIMAL", "ENUM"))) or sql_type.endswith("]"):
         raise Unreadable(
             "unsupported_column",
-            f"Column {shown(name)} has the Parquet type {sql_type[:60]}, which is not a cell of a table; leave the column out, or write numbers or text.",
+            f"Column {shown(name)} has the Parquet type {sql_type[:60]}, which is not a cell of a table; "
+            "leave the column out, or write numbers or text.",
         )

@@ -11,7 +11,7 @@ from workers.ingest.cells import Notation
 class Source:
     """Columns `c0, c1, …` of `relation` (SQL) hold the cells of `names`; `sql_types` are theirs, all VARCHAR for text tables.
 
-    `place` says where row `index` (0-based) stands in the user's file. `sample` holds some stripped cells of each column.
+    `place` says where row `index` (0-based) stands in the user's file. `sample` holds some cells of each column.
     """
 
     format: DatasetFormat

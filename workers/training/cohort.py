@@ -17,8 +17,8 @@ from workers.training.networks import Pieces, Shape, network_shape, prior_bias
 from workers.training.population import Plan
 from workers.training.prepared import Prepared
 
-FEWEST_STOPPING_ROWS = 5
-"""With fewer validation rows of a class, average precision says too little to stop by."""
+FEWEST_STOPPING_ROWS = 30
+"""With fewer validation rows of a class, average precision says too little to stop by (docs/decisions/training-networks.md)."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,13 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
     return Cohort(
         prepared=prepared,
         facts=facts,
-        shape=network_shape(first.learner, prepared.encoding, len(prepared.classes)),
+        shape=network_shape(first.learner, prepared.encoding.width, prepared.encoding.edges, len(prepared.classes)),
         pace=Pace(
             epochs=first.training.max_epochs,
             batch_size=min(rows, first.training.batch_size or min(256, max(32, rows // 50))),
             schedule=first.training.schedule,
         ),
-        pieces=Pieces.of(prepared.encoding, device=device),
+        pieces=Pieces.of(prepared.encoding.edges, device=device),
         device=device,
         members=len(specs),
     )

@@ -85,6 +85,11 @@ class Encoding(View):
         return [column for column in self.columns if isinstance(column, NumericColumn)]
 
     @property
+    def edges(self) -> list[list[float]]:
+        """Return the edges of each number's pieces."""
+        return [column.edges for column in self.numeric]
+
+    @property
     def width(self) -> int:
         return len(self.numeric) + sum(column.flags for column in self.columns)
 

@@ -75,7 +75,7 @@ class Model:
         encoding = self.description.encoding
         shape = Shape(**dict(self.description.network))
         features = torch.from_numpy(encoding.encode(table))
-        logits = all_logits(shape, self.parameters, features, Pieces.of(encoding))[0].double().numpy()
+        logits = all_logits(shape, self.parameters, features, Pieces.of(encoding.edges))[0].double().numpy()
         terms = LossTerms(**dict(self.description.terms))
         convert = raw_log_probabilities if self.description.calibration == "raw" else corrected_log_probabilities
         return convert(logits, terms)

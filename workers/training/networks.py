@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from torch import Tensor
 
 from counterweight.contracts.learners import Linear, Mlp
 from counterweight.contracts.losses import LossTerms
-from workers.training.encoding import Encoding
 
 _BLOCK = 16
 """Every block of a row starts at a multiple of this many floats, so that vector instructions cut all members' blocks alike."""
@@ -87,12 +87,13 @@ class Pieces:
     slope: Tensor
 
     @classmethod
-    def of(cls, encoding: Encoding, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "Pieces":
+    def of(cls, edges: Sequence[Sequence[float]], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "Pieces":
+        """Return the pieces between the edges of each numeric column; these columns come first among the features."""
         column: list[int] = []
         start: list[float] = []
         slope: list[float] = []
-        for index, numeric in enumerate(encoding.numeric):
-            for low, high in zip(numeric.edges, numeric.edges[1:], strict=False):
+        for index, cuts in enumerate(edges):
+            for low, high in pairwise(cuts):
                 column.append(index)
                 start.append(low)
                 slope.append(1 / (high - low))
@@ -109,12 +110,12 @@ class Pieces:
         return rise.clamp_min_(0).clamp_max_(1)
 
 
-def network_shape(learner: Linear | Mlp, encoding: Encoding, classes: int) -> Shape:
+def network_shape(learner: Linear | Mlp, inputs: int, edges: Sequence[Sequence[float]], classes: int) -> Shape:
     """Return the shape of a learner's network on these features."""
     if isinstance(learner, Linear):
-        return Shape(encoding.width, classes, hidden=())
-    pieces = 0 if learner.numeric_embedding == "none" else sum(max(0, len(column.edges) - 1) for column in encoding.numeric)
-    return Shape(encoding.width, classes, (learner.width,) * learner.depth, learner.dropout, pieces)
+        return Shape(inputs, classes, hidden=())
+    pieces = 0 if learner.numeric_embedding == "none" else sum(max(0, len(cuts) - 1) for cuts in edges)
+    return Shape(inputs, classes, (learner.width,) * learner.depth, learner.dropout, pieces)
 
 
 def initial_parameters(shape: Shape, seeds: Sequence[int], biases: Sequence[Sequence[float]]) -> Tensor:

@@ -1,0 +1,178 @@
+"""The queue: who gets what, who may write, and what becomes of work whose holder is gone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.domain.errors import LostClaim
+from service.persistence import events, queue
+from service.persistence.database import Database
+from service.persistence.tables import Agent, Attempt, Dataset, Event, Job
+from tests.factories import make_dataset, make_job
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+ANYWHERE = ("auto", "cpu")
+
+
+def _agent(session: Session, agent_id: str, home: str = "home") -> str:
+    row = Agent(id=agent_id, home_id=home, host="here", devices=["cpu"], beat=0, beat_at=NOW, started_at=NOW)
+    queue.register_agent(session, row)
+    session.flush()
+    return agent_id
+
+
+def _claim(session: Session, agent_id: str) -> queue.Claim:
+    claimed = queue.claim_job(session, agent_id, ANYWHERE, NOW)
+    assert claimed is not None
+    return claimed[0]
+
+
+def test_the_highest_priority_goes_first_and_then_the_oldest(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = make_dataset(session), _agent(session, "agt_1")
+        young = make_job(session, dataset=dataset, now=NOW)
+        old = make_job(session, dataset=dataset, now=NOW - timedelta(hours=1))
+        urgent = make_job(session, dataset=dataset, priority=90, now=NOW)
+
+        order = [_claim(session, agent).id for _ in range(3)]
+
+        assert order == [urgent.id, old.id, young.id]
+        assert queue.claim_job(session, agent, ANYWHERE, NOW) is None
+
+
+def test_a_job_for_a_gpu_waits_for_one(database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session)
+        job.device = "cuda"
+        agent = _agent(session, "agt_1")
+
+        assert queue.claim_job(session, agent, ANYWHERE, NOW) is None
+        assert queue.claim_job(session, agent, ("auto", "cuda"), NOW) is not None
+
+
+def test_two_agents_asking_at_once_get_different_jobs(database: Database) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session)
+        jobs = {make_job(session, dataset=dataset).id for _ in range(2)}
+        one, other = _agent(session, "agt_1"), _agent(session, "agt_2")
+
+    if database.is_sqlite:
+        with database.write() as session:
+            claimed = {_claim(session, one).id, _claim(session, other).id}
+    else:
+        with database.write() as first, database.write() as second:
+            claimed = {_claim(first, one).id, _claim(second, other).id}
+
+    assert claimed == jobs
+
+
+def test_each_claim_opens_an_attempt_under_a_higher_fence(database: Database) -> None:
+    with database.write() as session:
+        job, agent = make_job(session), _agent(session, "agt_1")
+        first = _claim(session, agent)
+        queue.crash(session, job, "its process ended", NOW)
+        second = _claim(session, agent)
+
+        attempts = session.scalars(select(Attempt).where(Attempt.job_id == job.id).order_by(Attempt.number)).all()
+
+        assert second.fence > first.fence
+        assert [(attempt.number, attempt.outcome) for attempt in attempts] == [(1, "crashed"), (2, None)]
+
+
+def test_an_old_claim_locks_nothing(database: Database) -> None:
+    with database.write() as session:
+        make_job(session)
+        old = _claim(session, _agent(session, "agt_1"))
+        queue.retire_agent(session, "agt_1", "lost", NOW)
+        new = _claim(session, _agent(session, "agt_2"))
+
+        assert queue.lock(session, Job, new).agent_id == "agt_2"
+        with pytest.raises(LostClaim):
+            queue.lock(session, Job, old)
+
+
+def test_an_agent_that_was_declared_lost_is_told_so_at_its_next_beat(database: Database) -> None:
+    with database.write() as session:
+        _agent(session, "agt_1")
+        before = queue.beat(session, "agt_1", NOW)
+
+        queue.retire_agent(session, "agt_1", "lost", NOW)
+
+        assert before
+        assert not queue.beat(session, "agt_1", NOW)
+
+
+def test_a_lost_agents_work_goes_back_and_does_not_count_as_a_crash(database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session)
+        _claim(session, _agent(session, "agt_1"))
+
+        returned = queue.retire_agent(session, "agt_1", "lost", NOW)
+
+        assert returned == [job.id]
+        assert (job.state, job.agent_id, job.crashes) == ("queued", None, 0)
+
+
+def test_a_job_that_was_told_to_stop_ends_cancelled_when_its_agent_is_lost(database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session)
+        _claim(session, _agent(session, "agt_1"))
+        events.move_job(session, job, "cancelling", "cancelled by its owner", NOW)
+
+        queue.retire_agent(session, "agt_1", "lost", NOW)
+
+        assert session.scalar(select(Job.state)) == "cancelled"
+
+
+def test_a_job_that_loses_twenty_agents_ends(database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session)
+        for number in range(queue.MAX_LOST_AGENTS):
+            assert job.state == "queued"
+            _claim(session, _agent(session, f"agt_{number}"))
+            queue.retire_agent(session, f"agt_{number}", "lost", NOW)
+
+        assert job.state == "failed"
+        assert job.error is not None
+        assert job.error.failure_class == "lost_worker"
+
+
+def test_a_job_whose_process_dies_every_time_ends_after_its_attempts(database: Database) -> None:
+    with database.write() as session:
+        job, agent = make_job(session), _agent(session, "agt_1")
+        for _ in range(job.spec.limits.max_attempts):
+            assert job.state == "queued"
+            _claim(session, agent)
+            queue.crash(session, job, "its process was killed by signal 9 (SIGKILL)", NOW)
+
+        assert job.state == "failed"
+        assert job.error is not None
+        assert "SIGKILL" in job.error.detail
+        assert session.scalars(select(Event.to_state).where(Event.subject == job.id)).all()[-1] == "failed"
+
+
+def test_a_file_whose_reader_dies_every_time_ends_failed(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = make_dataset(session, state="processing"), _agent(session, "agt_1")
+        for _ in range(queue.MAX_INGEST_CRASHES):
+            assert dataset.state == "processing"
+            claimed = queue.claim_dataset(session, agent)
+            assert claimed is not None
+            queue.crash_dataset(session, queue.lock(session, Dataset, claimed[0]), "its process ended", NOW)
+
+        assert dataset.state == "failed"
+        assert dataset.error is not None
+        assert dataset.error.code == "ingest_crashed"
+
+
+def test_a_file_being_read_is_not_given_to_a_second_reader(database: Database) -> None:
+    with database.write() as session:
+        make_dataset(session, state="processing")
+        agent = _agent(session, "agt_1")
+
+        first, second = queue.claim_dataset(session, agent), queue.claim_dataset(session, agent)
+
+        assert first is not None
+        assert second is None

@@ -1,0 +1,90 @@
+"""What a trainer reports is written once, however often it is written."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from counterweight.contracts.messages import EpochDone, Failed
+from service.domain.errors import LostClaim
+from service.persistence import queue, recording
+from service.persistence.database import Database
+from service.persistence.tables import Agent, Job, MetricPoint, Series
+from tests.factories import make_job
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def _claimed(database: Database) -> queue.Claim:
+    with database.write() as session:
+        make_job(session)
+        queue.register_agent(session, Agent(id="agt_1", home_id="h", host="h", devices=[], beat=0, beat_at=NOW, started_at=NOW))
+        session.flush()
+        claimed = queue.claim_job(session, "agt_1", ("auto",), NOW)
+        assert claimed is not None
+        return claimed[0]
+
+
+def _epoch(job_id: str, epoch: int, loss: float) -> EpochDone:
+    return EpochDone(job_id=job_id, epoch=epoch, epochs=10, step=epoch * 5, time=float(epoch), values={"train/loss": loss})
+
+
+def test_writing_the_same_points_three_times_keeps_each_once(database: Database) -> None:
+    claim = _claimed(database)
+    reports: list[recording.TrainerReport] = [_epoch(claim.id, epoch, 1 / epoch) for epoch in (1, 2, 3)]
+
+    for _ in range(3):
+        with database.write() as session:
+            recording.record_job(session, claim, reports, NOW)
+
+    with database.read() as session:
+        assert list(session.scalars(select(MetricPoint.step).order_by(MetricPoint.step))) == [5, 10, 15]
+
+
+def test_latest_and_best_are_kept_apart(database: Database) -> None:
+    claim = _claimed(database)
+
+    with database.write() as session:
+        recording.record_job(session, claim, [_epoch(claim.id, 1, 0.5), _epoch(claim.id, 2, 0.2), _epoch(claim.id, 3, 0.4)], NOW)
+
+    with database.read() as session:
+        series = session.scalars(select(Series)).one()
+        assert (series.value, series.best, series.best_epoch, series.goal) == (0.4, 0.2, 2, "min")
+
+
+def test_a_report_under_an_old_fence_writes_nothing(database: Database) -> None:
+    claim = _claimed(database)
+    with database.write() as session:
+        queue.retire_agent(session, "agt_1", "lost", NOW)
+
+    with pytest.raises(LostClaim), database.write() as session:
+        recording.record_job(session, claim, [_epoch(claim.id, 1, 0.5)], NOW)
+
+    with database.read() as session:
+        assert session.scalars(select(MetricPoint)).all() == []
+
+
+def test_a_new_claim_begins_the_history_anew(database: Database) -> None:
+    claim = _claimed(database)
+    with database.write() as session:
+        recording.record_job(session, claim, [_epoch(claim.id, 1, 0.5)], NOW)
+        queue.crash(session, queue.lock(session, Job, claim), "its process ended", NOW)
+
+        queue.claim_job(session, "agt_1", ("auto",), NOW)
+
+        assert session.scalars(select(MetricPoint)).all() == []
+        assert session.scalars(select(Series)).all() == []
+
+
+def test_a_failure_ends_the_job_with_its_reason(database: Database) -> None:
+    claim = _claimed(database)
+    failure = Failed(job_id=claim.id, failure_class="diverged", detail="the loss was not finite at step 7", hint="a smaller learning_rate")
+
+    with database.write() as session:
+        recording.record_job(session, claim, [failure], NOW)
+
+    with database.read() as session:
+        job = session.get_one(Job, claim.id)
+        assert job.state == "failed"
+        assert job.error is not None
+        assert (job.error.failure_class, job.error.hint) == ("diverged", "a smaller learning_rate")
