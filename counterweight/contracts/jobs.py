@@ -93,6 +93,7 @@ class Resolved(View):
     precision: str
     cohort_size: int
     environment: Environment
+    notes: list[str] = []
 
 
 class Progress(View):

@@ -73,6 +73,7 @@ class Cohort:
             device=str(self.device),
             precision="float32",
             cohort_size=self.members,
+            notes=self.notes(spec),
             environment=Environment(
                 python=platform.python_version(),
                 torch=torch.__version__,
