@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from counterweight import logs
 from counterweight.settings import MISCONFIGURED, ServerSettings, read_server_settings
-from service.api.server import bind
+from service.api.sockets import bind
 from service.persistence import locks
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,6 @@ class Part:
     name: str
     command: list[str]
     descriptors: tuple[int, ...] = ()
-    once: bool = False
     runs: "subprocess.Popen[bytes] | None" = None
     delay_s: float = field(default=0.1)
     started_at: float = 0.0
@@ -71,10 +70,8 @@ class Supervisor:
         """React to a part that ended: 0 to go on, else the status to exit with."""
         assert part.runs is not None
         code = part.runs.returncode
-        if code == MISCONFIGURED or (part.once and code != 0):
-            return code if code > 0 else 1
-        if part.once:
-            return 0
+        if code == MISCONFIGURED:
+            return code
         if time.monotonic() - part.started_at > 2 * SLOWEST_RESTART_S:
             part.delay_s = 0.1
         logger.warning("the %s ended with status %s; starting it again in %.1f s", part.name, code, part.delay_s)
@@ -123,9 +120,6 @@ def main() -> int:
 
 def _parts(settings: ServerSettings, listener: socket.socket) -> list[Part]:
     parts = [Part("API", ["service.api", "--fd", str(listener.fileno())], (listener.fileno(),))]
-    if settings.is_embedded:
-        # Beside the others, which wait for it: imports take longer than the migration.
-        parts.insert(0, Part("migration", ["service.migrate"], once=True))
     if settings.workers != 0:
         parts.append(Part("worker", ["workers", "--supervised"]))
     return parts

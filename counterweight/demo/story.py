@@ -40,7 +40,7 @@ def run(*, keep: bool) -> int:
     home = Path(tempfile.mkdtemp(prefix="counterweight-demo-"))
     try:
         with own_server(home) as server:
-            _play(Console(highlight=False), server)
+            _play(Console(highlight=False), server, keep=keep)
             if keep:
                 _stay(server, home)
     except (DemoFailed, ClientError, OSError) as error:
@@ -58,7 +58,7 @@ def run(*, keep: bool) -> int:
     return exits.SUCCEEDED
 
 
-def _play(screen: Console, server: OwnServer) -> None:
+def _play(screen: Console, server: OwnServer, *, keep: bool) -> None:
     screen.print(f"Counterweight runs on {server.url}")
     with Client(server.url) as client:
         dataset_id = _upload(screen, client)
@@ -75,7 +75,7 @@ def _play(screen: Console, server: OwnServer) -> None:
     for sentence in words_of(rows, held_out, len(SEEDS)):
         screen.print(f"\n{sentence}")
     _write(server.url, dataset_id, runs, held_out)
-    _point_onwards(screen, runs)
+    _point_onwards(screen, server, runs, keep=keep)
 
 
 def _upload(screen: Console, client: Client) -> str:
@@ -152,17 +152,26 @@ def _write(url: str, dataset_id: str, runs: Sequence[Run], held_out: HeldOut) ->
     RESULT.write_text(json.dumps(shown, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _point_onwards(screen: Console, runs: Sequence[Run]) -> None:
-    screen.print(
-        f"\nThe numbers and the jobs' ids are in {RESULT.absolute()}. Where to look next, on a service that stays up (make demo KEEP=1):"
-    )
-    screen.print(f"  curl -s $SERVER/api/v1/jobs/{runs[0].job_id}/evaluation", soft_wrap=True)
-    screen.print(f"  COUNTERWEIGHT_URL=$SERVER counterweight jobs show {runs[0].job_id}", soft_wrap=True)
+def _point_onwards(screen: Console, server: OwnServer, runs: Sequence[Run], *, keep: bool) -> None:
+    lines = [
+        f"\nThese numbers are in {RESULT.absolute()}.",
+        "Your own table: counterweight serve, and in another terminal counterweight datasets upload FILE --target COLUMN",
+    ]
+    if keep:
+        lines += [
+            "All about a job, its curves too:",
+            f"  curl -s {server.url}/api/v1/jobs/{runs[0].job_id}/evaluation",
+            f"  COUNTERWEIGHT_URL={server.url} counterweight jobs show {runs[0].job_id}",
+        ]
+    else:
+        lines.append("To look around in this one: make demo KEEP=1, or counterweight demo --keep, leaves the service up.")
+    for line in lines:
+        screen.print(line, soft_wrap=True)
 
 
 def _stay(server: OwnServer, home: Path) -> None:
     """Leave the service up until Ctrl-C, which is the way this ends well."""
-    exits.say(f"SERVER={server.url} stays up; its home is {home}. Ctrl-C stops it")
+    exits.say(f"{server.url} stays up; its home is {home}. Ctrl-C stops it")
     try:
         server.process.wait()
     except KeyboardInterrupt:

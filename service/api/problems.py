@@ -11,6 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from counterweight.contracts.problems import FieldError, Problem, problem_type
 from service.domain.errors import Invalid, NotReady, ServiceError, StorageFull, WrongState
@@ -136,8 +137,16 @@ async def http_error(request: Request, error: Exception) -> Response:
     if refusal.code == "not_found":
         refusal.detail = f"there is nothing at {request.url.path[:200]}; /openapi.json lists what there is"
     elif refusal.code == "method_not_allowed":
-        refusal.detail = f"{request.method} is not possible here"
+        allowed = _methods_at(request)
+        refusal.detail = f"{request.method} is not possible here; {' and '.join(allowed)} is"
+        return respond(request.state.request_id, request.url.path, refusal, {"Allow": ", ".join(allowed)})
     return respond(request.state.request_id, request.url.path, refusal, dict(error.headers or {}))
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Return what an address takes. Routes of one address are apart in the table, so what the router says is one of them."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    return sorted(method.upper() for path, item in paths.items() if compile_path(path)[0].match(request.url.path) for method in item)
 
 
 def field_problem(errors: Sequence[FieldError]) -> Invalid:

@@ -25,28 +25,8 @@ logger = logging.getLogger(__name__)
 MISCONFIGURED = 78
 """The exit status that says: starting again would not help (EX_CONFIG of sysexits.h)."""
 
-BACKLOG = 2048
-SCHEMA_WAIT_S = 60
 SLOW_ANSWERS_S = 5
 """After this, answers still under way at the end are given up; uploads, mostly."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there and hands TCP_NODELAY down to its connections.
-
-    Without it a small answer can wait 40 ms for an acknowledgement; uvicorn sets it only on sockets it makes itself.
-    """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def serve(settings: ServerSettings, descriptor: int) -> int:
@@ -54,15 +34,17 @@ def serve(settings: ServerSettings, descriptor: int) -> int:
     logs.configure(settings.log_format)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RequestIds())
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # It tells of each look at the schema's revision.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     _leave_with_supervisor()
     database = Database(settings.sqlalchemy_url)
-    try:
-        schema.wait_until_current(database, SCHEMA_WAIT_S if settings.is_embedded else 0)
-    except schema.SchemaOutdated as error:
-        return _misconfigured(str(error))
+    if settings.is_embedded:
+        schema.upgrade(database)
+    else:
+        try:
+            schema.wait_until_current(database, 0)
+        except schema.SchemaOutdated as error:
+            return _misconfigured(str(error))
     if not _admits_somebody(settings, database):
         return _misconfigured(
             f"{settings.bind} can be reached from other machines, and there is no API key; set COUNTERWEIGHT_BOOTSTRAP_KEY, or run "

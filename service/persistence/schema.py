@@ -18,7 +18,7 @@ class SchemaOutdated(Exception):
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the database to `revision`. Several processes may do so at once: one works, the others find it done."""
+    """Bring the database to `revision`, if it is not there. Several processes may do so at once: one works, the others find it done."""
     with database.writer.connect() as connection:
         config = _config()
         config.attributes["connection"] = connection

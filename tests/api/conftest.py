@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from counterweight.settings import ServerSettings
 from service.api.app import make_app
-from service.api.server import bind
+from service.api.sockets import bind
 from service.persistence.database import Database
 from service.persistence.files import Files
 

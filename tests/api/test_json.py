@@ -1,17 +1,39 @@
 """Malformed and hostile JSON: refused with a code and a pointer, quickly, and nothing is made."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from counterweight.settings import ServerSettings
+from service.api.app import make_app
 from service.persistence.database import Database
+from service.persistence.files import Files
 from tests.api.conftest import Api
 from tests.factories import make_dataset
 
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
 JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Database]:
+    """One record for all: nothing here is to be written."""
+    path = tmp_path_factory.mktemp("json") / "counterweight.db"
+    shutil.copy(sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory, database: Database) -> Iterator[Api]:
+    home = tmp_path_factory.mktemp("home")
+    api = Api(make_app(ServerSettings(home=home), database, Files(home / "files")))
+    yield api
+    api.close()
 
 
 @pytest.mark.parametrize(

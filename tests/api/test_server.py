@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.api.server import bind
+from service.api.sockets import bind
 from service.persistence.database import Database
 from service.persistence.files import Files
 from tests.api.conftest import Process, until
@@ -194,7 +194,7 @@ def test_ten_thousand_headers_are_refused(server: Process) -> None:
     assert b" 431 " in answer.split(b"\r\n")[0]
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(server: Process, tmp_path: Path) -> None:
+def test_an_upload_that_breaks_off_leaves_nothing(server: Process) -> None:
     files = Files(server.home / "files")
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(UPLOAD_HEAD + b"Content-Length: 3000000\r\n\r\n" + b"x" * 2_000_000)
@@ -206,9 +206,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(server: Process, tmp_path: Pat
 
 
 def test_a_large_upload_takes_no_memory(server: Process, tmp_path: Path) -> None:
-    server = psutil.Process(server.process.pid)
+    running = psutil.Process(server.process.pid)
     server.client.get("/api/v1/datasets")
-    before, size = server.memory_info().rss, 200_000_000
+    before, size = running.memory_info().rss, 200_000_000
     source = tmp_path / "large.csv"
     with source.open("wb") as file:
         file.truncate(size)
@@ -217,7 +217,7 @@ def test_a_large_upload_takes_no_memory(server: Process, tmp_path: Path) -> None
         answer = server.client.post("/api/v1/datasets", files={"file": ("large.csv", file)})
 
     assert (answer.status_code, answer.json()["bytes"]) == (202, size)
-    assert server.memory_info().rss - before < 50e6
+    assert running.memory_info().rss - before < 50e6
 
 
 def test_a_client_that_may_continue_is_told_so(server: Process) -> None:

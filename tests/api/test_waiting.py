@@ -78,7 +78,7 @@ def test_without_a_version_a_poll_waits_for_the_next_change(server: Process, rec
 
 def test_a_poll_for_a_dataset_ends_when_it_is_read(server: Process, record: Database) -> None:
     with record.write() as session:
-        dataset = make_dataset(session, state="servering")
+        dataset = make_dataset(session, state="processing")
     poll = Poll(f"{server.url}/api/v1/datasets/{dataset.id}", wait=30, since_version=1)
     _until_waiting(server)
 

@@ -1,7 +1,6 @@
 """The demo, played whole; and what its words claim."""
 
 import json
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -66,7 +65,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(apart: CommandLine) -> None:
     assert process.returncode == 130
     assert started
     assert still_running == []
-    assert os.listdir(apart.folder) == []
+    assert list(apart.folder.glob("counterweight-demo-*")) == []
 
 
 def test_overlapping_intervals_decide_nothing() -> None:

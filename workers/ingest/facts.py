@@ -15,7 +15,7 @@ from workers.ingest.sources import Source
 
 TEXT_IS_LONGER_THAN = 16
 CATEGORIES_ARE_AT_MOST = 1000
-_COLUMNS_AT_ONCE = (16, 1000)
+_COLUMNS_AT_ONCE = (16, 64)
 _CELLS_AT_ONCE = 16_000_000
 
 

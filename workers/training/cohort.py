@@ -18,7 +18,7 @@ from workers.training.population import Plan
 from workers.training.prepared import Prepared
 
 FEWEST_STOPPING_ROWS = 30
-"""With fewer validation rows of a class, average precision says too little to stop by (docs/decisions/training-networks.md)."""
+"""With fewer validation rows of a class, average precision says too little to stop by (docs/decisions/0005-one-matrix-of-parameters.md)."""
 
 
 @dataclass(frozen=True)
