@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from counterweight.contracts.keys import NewKey
 from counterweight.settings import ServerSettings
-from service.persistence import keys, schema
+from service.persistence import keys, revision, schema
 from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
 
@@ -27,7 +27,7 @@ def main() -> int:
     database = Database(settings.sqlalchemy_url)
     try:
         return _create(database, new, is_embedded=settings.is_embedded)
-    except schema.SchemaOutdated as error:
+    except revision.SchemaOutdated as error:
         return _refuse(str(error))
     except OperationalError as error:
         return _refuse(f"cannot reach {database.url.render_as_string(hide_password=True)}: {str(error.orig).strip()}")
@@ -39,7 +39,7 @@ def _create(database: Database, new: NewKey, *, is_embedded: bool) -> int:
     if is_embedded:
         schema.upgrade(database)
     else:
-        schema.wait_until_current(database, 0)
+        revision.wait_until_current(database, 0)
     with database.write() as session:
         row, secret = keys.add(session, DEFAULT_PROJECT, new, datetime.now(UTC))
         made = row.id

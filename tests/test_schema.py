@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
-from service.persistence import schema
+from service.persistence import revision, schema
 from service.persistence.database import Database
 from service.persistence.tables import Table
 
@@ -22,7 +23,7 @@ def test_migrations_go_up_down_and_up_again(database: Database) -> None:
     schema.upgrade(database)
 
     assert emptied == {"alembic_version"}
-    assert schema.current(database) == schema.head()
+    assert revision.current(database) == revision.HEAD
 
 
 def test_migrated_schema_equals_the_tables(database: Database) -> None:
@@ -41,13 +42,20 @@ def test_two_processes_may_migrate_at_once(database: Database) -> None:
     errors = [process.communicate()[1].decode() for process in both]
 
     assert [process.returncode for process in both] == [0, 0], errors
-    assert schema.current(database) == schema.head()
+    assert revision.current(database) == revision.HEAD
+
+
+def test_the_revision_asked_for_is_the_newest_migration(database: Database) -> None:
+    with database.writer.connect() as connection:
+        newest = ScriptDirectory.from_config(schema.config_on(connection)).get_current_head()
+
+    assert newest == revision.HEAD
 
 
 def test_a_database_without_schema_is_told_how_to_get_one(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / secrets.token_hex(4)}.db")
 
-    with pytest.raises(schema.SchemaOutdated, match="counterweight migrate"):
-        schema.wait_until_current(database, timeout_s=0)
+    with pytest.raises(revision.SchemaOutdated, match="counterweight migrate"):
+        revision.wait_until_current(database, timeout_s=0)
 
     database.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from counterweight import logs
 from counterweight.settings import MISCONFIGURED, read_server_settings
-from service.persistence import locks, schema
+from service.persistence import locks, revision
 from service.persistence.database import Database
 from service.persistence.files import Files
 from workers import devices
@@ -31,8 +31,8 @@ def main() -> int:
         return MISCONFIGURED
     database = Database(settings.sqlalchemy_url)
     try:
-        schema.wait_until_current(database, SCHEMA_TIMEOUT_S if settings.is_embedded else 0)
-    except schema.SchemaOutdated as error:
+        revision.wait_until_current(database, SCHEMA_TIMEOUT_S if settings.is_embedded else 0)
+    except revision.SchemaOutdated as error:
         logger.error("%s", error)
         return MISCONFIGURED
     # Children inherit the environment, and it names the database and its password.

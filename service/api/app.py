@@ -18,7 +18,6 @@ from service.api.dependencies import Service
 from service.api.guard import Guard, authenticator
 from service.api.journal import Journal
 from service.api.waiting import Waiting
-from service.persistence import schema
 from service.persistence.database import Database
 from service.persistence.files import Files
 
@@ -28,7 +27,7 @@ DESCRIPTION = "Upload a table whose classes are unequal, say which loss, and get
 
 def make_app(settings: ServerSettings, database: Database, files: Files) -> FastAPI:
     """Return the application over one record. Running it starts the thread that watches for changes."""
-    service = Service(settings, database, files, Waiting(database), schema.head())
+    service = Service(settings, database, files, Waiting(database))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

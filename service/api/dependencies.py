@@ -27,7 +27,6 @@ class Service:
     database: Database
     files: Files
     waiting: Waiting
-    schema_revision: str
 
 
 def service_of(request: Request) -> Service:

@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import OperationalError
 
 from counterweight.contracts.base import View
 from service.api.bodies import StrictRoute
 from service.api.dependencies import public, service_of
 from service.api.problems import declared, refused
-from service.persistence import schema
+from service.persistence import revision
 
 router = APIRouter(tags=["service"], route_class=StrictRoute, dependencies=[Depends(public)])
 
@@ -38,11 +38,11 @@ def readyz(request: Request) -> Health:
     """Answer once requests can be served: the database answers and has this release's schema."""
     service = service_of(request)
     try:
-        found = schema.current(service.database)
-    except (OperationalError, ProgrammingError):
+        found = revision.current(service.database)
+    except OperationalError:
         raise refused("unavailable", "the database does not answer") from None
-    if found != service.schema_revision:
-        raise refused("unavailable", f"the database is at schema {found or 'none'}; this release needs {service.schema_revision}")
+    if found != revision.HEAD:
+        raise refused("unavailable", f"the database is at schema {found or 'none'}; this release needs {revision.HEAD}")
     return Health()
 
 

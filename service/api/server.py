@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from counterweight import logs
 from counterweight.settings import ServerSettings
 from service.api.app import make_app
 from service.api.journal import RequestIds
-from service.persistence import keys, schema
+from service.persistence import keys, revision
 from service.persistence.database import Database
 from service.persistence.files import Files
 
@@ -38,13 +39,13 @@ def serve(settings: ServerSettings, descriptor: int) -> int:
         signal.signal(number, _leave)
     _leave_with_supervisor()
     database = Database(settings.sqlalchemy_url)
-    if settings.is_embedded:
-        schema.upgrade(database)
-    else:
-        try:
-            schema.wait_until_current(database, 0)
-        except schema.SchemaOutdated as error:
-            return _misconfigured(str(error))
+    if settings.is_embedded and revision.current(database) != revision.HEAD:
+        # In a process of its own: what migrates would stay in this one's memory.
+        subprocess.run([sys.executable, "-P", "-m", "service.migrate"], check=True)
+    try:
+        revision.wait_until_current(database, 0)
+    except revision.SchemaOutdated as error:
+        return _misconfigured(str(error))
     if not _admits_somebody(settings, database):
         return _misconfigured(
             f"{settings.bind} can be reached from other machines, and there is no API key; set COUNTERWEIGHT_BOOTSTRAP_KEY, or run "

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 
-import psycopg
 from sqlalchemy.exc import OperationalError
 
 from service.persistence import events
@@ -54,6 +53,9 @@ def _data_version(connection: sqlite3.Connection) -> int:
 
 
 def _watch_postgres(database: Database, stop: threading.Event) -> Iterator[frozenset[str]]:
+    # Imported here and not above: an embedded service has no use for it, and its start should not wait for it.
+    import psycopg  # noqa: PLC0415
+
     conninfo = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
     while not stop.is_set():
         try:

@@ -67,7 +67,7 @@ def test_names_with_quotes_in_them_are_names(read: Read) -> None:
 
 
 def test_hundreds_of_columns_are_read(read: Read) -> None:
-    header = ",".join(["y", *(f"x{position}" for position in range(499))])
-    rows = "\n".join(",".join(["ab"[row % 2], *(["1.5"] * 499)]) for row in range(8))
+    header = ",".join(["y", *(f"x{position}" for position in range(299))])
+    rows = "\n".join(",".join(["ab"[row % 2], *(["1.5"] * 299)]) for row in range(8))
 
-    assert len(read(f"{header}\n{rows}\n", target="y").facts.columns) == 500
+    assert len(read(f"{header}\n{rows}\n", target="y").facts.columns) == 300

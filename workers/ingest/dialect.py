@@ -11,7 +11,7 @@ from counterweight.contracts.datasets import DatasetOptions
 from workers.ingest.errors import Unreadable
 from workers.ingest.numbers import is_number
 
-COLUMN_LIMIT = 10_000
+COLUMN_LIMIT = 4096
 SAMPLE_RECORDS = 1000
 SAMPLE_CHARACTERS = 1 << 20
 
