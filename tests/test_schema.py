@@ -36,7 +36,8 @@ def test_migrated_schema_equals_the_tables(database: Database) -> None:
 def test_two_processes_may_migrate_at_once(database: Database) -> None:
     schema.downgrade(database, "base")
     url = database.url.render_as_string(hide_password=False)
-    script = "import sys; from service.persistence import schema; from service.persistence.database import Database as D; schema.upgrade(D(sys.argv[1]))"
+    imports = "import sys; from service.persistence import schema; from service.persistence.database import Database"
+    script = f"{imports}; schema.upgrade(Database(sys.argv[1]))"
 
     both = [subprocess.Popen([sys.executable, "-c", script, url], stderr=subprocess.PIPE) for _ in range(2)]
     errors = [process.communicate()[1].decode() for process in both]

@@ -19,7 +19,8 @@ def current(database: Database) -> str | None:
     """The revision the database is at; None when it is empty. OperationalError when it does not answer."""
     try:
         with database.read() as session:
-            return session.scalar(text("SELECT version_num FROM alembic_version"))
+            found: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+            return found
     except (OperationalError, ProgrammingError):
         with database.read() as session:
             session.execute(text("SELECT 1"))
