@@ -90,7 +90,13 @@ class ServerSettings(BaseSettings):
 
     @property
     def is_embedded(self) -> bool:
-        return self.sqlalchemy_url.startswith("sqlite")
+        return self.embedded_database is not None
+
+    @property
+    def embedded_database(self) -> Path | None:
+        """The SQLite file; None when a server keeps the record."""
+        scheme, _, path = self.sqlalchemy_url.partition(":///")
+        return Path(path) if scheme.startswith("sqlite") else None
 
     @property
     def sqlalchemy_url(self) -> str:

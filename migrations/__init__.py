@@ -1,1 +1,4 @@
 """The history of the schema, as Alembic revisions."""
+
+HEAD = "0001"
+"""The newest of `versions`: what this release needs."""

@@ -1,18 +1,22 @@
 """`counterweight serve`: the API and the agent of this host as two processes, started together and ended together."""
 
+import contextlib
 import logging
 import os
 import queue
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from counterweight import logs
 from counterweight.settings import MISCONFIGURED, ServerSettings, read_server_settings
+from migrations import HEAD
 from service.api.sockets import bind
 from service.persistence import locks
 
@@ -29,6 +33,7 @@ class Part:
     name: str
     command: list[str]
     descriptors: tuple[int, ...] = ()
+    once: bool = False
     runs: "subprocess.Popen[bytes] | None" = None
     delay_s: float = field(default=0.1)
     started_at: float = 0.0
@@ -42,10 +47,12 @@ class Supervisor:
         self._events: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self._is_stopping = False
 
+    def stop(self) -> None:
+        """Ask for the end; may be called from a signal handler."""
+        self._events.put(None)
+
     def run(self) -> int:
-        """Run until a signal or a part that cannot run; return the exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: self._events.put(None))
+        """Run until `stop` or until a part cannot run; return the exit status."""
         for part in self._parts:
             self._start(part)
         status = 0
@@ -70,8 +77,10 @@ class Supervisor:
         """React to a part that ended: 0 to go on, else the status to exit with."""
         assert part.runs is not None
         code = part.runs.returncode
-        if code == MISCONFIGURED:
-            return code
+        if code == MISCONFIGURED or (part.once and code != 0):
+            return MISCONFIGURED
+        if part.once:
+            return 0
         if time.monotonic() - part.started_at > 2 * SLOWEST_RESTART_S:
             part.delay_s = 0.1
         logger.warning("the %s ended with status %s; starting it again in %.1f s", part.name, code, part.delay_s)
@@ -113,13 +122,29 @@ def main() -> int:
             f"Cannot listen on {settings.bind}: {error.strerror}. Stop what listens there, or choose another port: --port 8322\n"
         )
         return 1
+    supervisor = Supervisor(_parts(settings, listener))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: supervisor.stop())
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info("Counterweight listens on http://%s:%s (home %s)", host, listener.getsockname()[1], settings.home)
-    return Supervisor(_parts(settings, listener)).run()
+    return supervisor.run()
+
+
+def _is_current(database: Path) -> bool:
+    """Whether the embedded database has this release's schema; asked without SQLAlchemy, which takes longer to load than to ask."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            found: tuple[str] | None = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return found == (HEAD,)
+    except sqlite3.Error:
+        return False
 
 
 def _parts(settings: ServerSettings, listener: socket.socket) -> list[Part]:
     parts = [Part("API", ["service.api", "--fd", str(listener.fileno())], (listener.fileno(),))]
+    if settings.embedded_database is not None and not _is_current(settings.embedded_database):
+        # Beside the others, which wait for it: loading them takes longer than the migration.
+        parts.insert(0, Part("migration", ["service.migrate"], once=True))
     if settings.workers != 0:
         parts.append(Part("worker", ["workers", "--supervised"]))
     return parts

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import migrations
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -23,7 +24,7 @@ def test_migrations_go_up_down_and_up_again(database: Database) -> None:
     schema.upgrade(database)
 
     assert emptied == {"alembic_version"}
-    assert revision.current(database) == revision.HEAD
+    assert revision.current(database) == migrations.HEAD
 
 
 def test_migrated_schema_equals_the_tables(database: Database) -> None:
@@ -43,14 +44,14 @@ def test_two_processes_may_migrate_at_once(database: Database) -> None:
     errors = [process.communicate()[1].decode() for process in both]
 
     assert [process.returncode for process in both] == [0, 0], errors
-    assert revision.current(database) == revision.HEAD
+    assert revision.current(database) == migrations.HEAD
 
 
 def test_the_revision_asked_for_is_the_newest_migration(database: Database) -> None:
     with database.writer.connect() as connection:
         newest = ScriptDirectory.from_config(schema.config_on(connection)).get_current_head()
 
-    assert newest == revision.HEAD
+    assert newest == migrations.HEAD
 
 
 def test_a_database_without_schema_is_told_how_to_get_one(tmp_path: Path) -> None:

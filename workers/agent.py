@@ -18,7 +18,7 @@ from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.messages import Cancelled, Failed, Ingested, IngestRefused, IngestTask, Member, Succeeded, TrainerTask
 from service.domain.errors import LostClaim
-from service.persistence import changes, queue, recording
+from service.persistence import changes, housekeeping, queue, recording
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
@@ -76,6 +76,7 @@ class Agent:
         """Claim, train and record until told to stop."""
         self._nursery.warm_up()
         self._patiently(self._take_over_home)
+        self._patiently(lambda: housekeeping.tidy(self._database, self._files, _now()))
         threading.Thread(target=self._listen, daemon=True, name="changes").start()
         while not self._stop.is_set():
             self._patiently(self._register)

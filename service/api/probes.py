@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import migrations
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.exc import OperationalError
 
@@ -41,8 +42,8 @@ def readyz(request: Request) -> Health:
         found = revision.current(service.database)
     except OperationalError:
         raise refused("unavailable", "the database does not answer") from None
-    if found != revision.HEAD:
-        raise refused("unavailable", f"the database is at schema {found or 'none'}; this release needs {revision.HEAD}")
+    if found != migrations.HEAD:
+        raise refused("unavailable", f"the database is at schema {found or 'none'}; this release needs {migrations.HEAD}")
     return Health()
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
@@ -26,6 +25,9 @@ logger = logging.getLogger(__name__)
 MISCONFIGURED = 78
 """The exit status that says: starting again would not help (EX_CONFIG of sysexits.h)."""
 
+EMBEDDED_MIGRATION_S = 60
+"""So long the supervisor's migration of the embedded database may take."""
+
 SLOW_ANSWERS_S = 5
 """After this, answers still under way at the end are given up; uploads, mostly."""
 
@@ -39,17 +41,14 @@ def serve(settings: ServerSettings, descriptor: int) -> int:
         signal.signal(number, _leave)
     _leave_with_supervisor()
     database = Database(settings.sqlalchemy_url)
-    if settings.is_embedded and revision.current(database) != revision.HEAD:
-        # In a process of its own: what migrates would stay in this one's memory.
-        subprocess.run([sys.executable, "-P", "-m", "service.migrate"], check=True)
     try:
-        revision.wait_until_current(database, 0)
+        revision.wait_until_current(database, EMBEDDED_MIGRATION_S if settings.is_embedded else 0)
     except revision.SchemaOutdated as error:
         return _misconfigured(str(error))
     if not _admits_somebody(settings, database):
         return _misconfigured(
             f"{settings.bind} can be reached from other machines, and there is no API key; set COUNTERWEIGHT_BOOTSTRAP_KEY, or run "
-            "`counterweight keys create`, or bind to 127.0.0.1"
+            "`counterweight keys create NAME --scope admin --offline`, or bind to 127.0.0.1"
         )
     app = make_app(settings, database, Files(settings.files_folder))
     config = uvicorn.Config(

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import DatasetState
-from counterweight.contracts.jobs import JobState
+from counterweight.contracts.jobs import JobState, Phase
 from service.domain import lifecycle
 from service.persistence.tables import Dataset, Event, Job
 
@@ -39,6 +39,13 @@ def move_job(session: Session, job: Job, state: JobState, reason: str, now: date
     _log(session, job.project_id, job.id, "job", before, state, reason, now)
 
 
+def enter_phase(session: Session, job: Job, phase: Phase, now: datetime) -> None:
+    """Note what a running job is doing now."""
+    before, job.phase = job.phase, phase
+    job.version += 1
+    _log(session, job.project_id, job.id, "phase", before, phase, "entered", now)
+
+
 def log_new_job(session: Session, job: Job, now: datetime) -> None:
     _log(session, job.project_id, job.id, "job", None, job.state, "submitted", now)
 
@@ -60,9 +67,9 @@ def announce(session: Session, subject: str) -> None:
         session.execute(select(func.pg_notify(CHANNEL, subject)))
 
 
-def of_subject(session: Session, subject: str) -> list[Event]:
-    """Everything that happened to one job or dataset, in order."""
-    return list(session.scalars(select(Event).where(Event.subject == subject).order_by(Event.id)))
+def of_job(session: Session, job_id: str) -> list[Event]:
+    """Every change of a job's state, in order."""
+    return list(session.scalars(select(Event).where(Event.subject == job_id, Event.kind == "job").order_by(Event.id)))
 
 
 def since(session: Session, last_id: int, limit: int = 1000) -> list[Event]:

@@ -1,9 +1,11 @@
 """The files of the record: written aside, synced, and only then given their name."""
 
+import contextlib
 import hashlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,12 +43,18 @@ class Files:
         """Start a file of unknown size; use as a context manager, so that one that is not kept leaves nothing."""
         return Incoming(self, self._incoming / secrets.token_hex(16))
 
-    def sweep_incoming(self, older_than_s: float, now_s: float) -> int:
-        """Remove what interrupted uploads left behind; return how many files that were."""
-        stale = [path for path in self._incoming.iterdir() if path.stat().st_mtime < now_s - older_than_s]
-        for path in stale:
+    def older_than(self, moment: float) -> list[str]:
+        """Uploads, whole or unfinished, last written before Unix second `moment`, as recorded paths."""
+        uploads = [*self._incoming.iterdir(), *self.folder.glob("datasets/*/source")]
+        return [str(path.relative_to(self.folder)) for path in uploads if path.stat().st_mtime < moment]
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove files, and folders that are empty then."""
+        for path in map(self.path, paths):
             path.unlink(missing_ok=True)
-        return len(stale)
+            if path.parent != self._incoming:
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
 
 
 class Incoming:

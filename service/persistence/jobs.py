@@ -188,7 +188,7 @@ def evaluation(session: Session, job: Job) -> Evaluation:
 
 def transitions(session: Session, job: Job) -> list[Transition]:
     """Return every change of the job's state, in order."""
-    rows = events.of_subject(session, job.id)
+    rows = events.of_job(session, job.id)
     return [
         Transition.model_validate({"at": row.at, "from_state": row.from_state, "to_state": row.to_state, "reason": row.reason})
         for row in rows

@@ -25,7 +25,7 @@ def record_job(session: Session, claim: queue.Claim, messages: Sequence[TrainerR
     _record_epochs(session, job, epochs)
     for message in messages:
         if isinstance(message, PhaseChanged):
-            _record_phase(session, job, message)
+            _record_phase(session, job, message, now)
         elif isinstance(message, Succeeded):
             _record_success(session, job, message, now)
         elif isinstance(message, Failed):
@@ -44,11 +44,9 @@ def record_dataset(session: Session, claim: queue.Claim, facts: TableFacts, tabl
     events.move_dataset(session, dataset, "ready", "read", now)
 
 
-def _record_phase(session: Session, job: Job, message: PhaseChanged) -> None:
+def _record_phase(session: Session, job: Job, message: PhaseChanged, now: datetime) -> None:
     if job.phase != message.phase:
-        job.phase = message.phase
-        job.version += 1
-        events.announce(session, job.id)
+        events.enter_phase(session, job, message.phase, now)
     if message.resolved is not None:
         job.resolved = message.resolved
         attempt = session.query(Attempt).filter_by(job_id=job.id, fence=job.fence).one()

@@ -5,10 +5,8 @@ import time
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+import migrations
 from service.persistence.database import Database
-
-HEAD = "0001"
-"""The newest file of `migrations/versions`."""
 
 
 class SchemaOutdated(Exception):
@@ -30,10 +28,10 @@ def current(database: Database) -> str | None:
 def wait_until_current(database: Database, timeout_s: float) -> None:
     """Return once the database is at this release's revision; SchemaOutdated when it is not within `timeout_s`."""
     deadline = time.monotonic() + timeout_s
-    while (found := current(database)) != HEAD:
+    while (found := current(database)) != migrations.HEAD:
         if time.monotonic() >= deadline:
             raise SchemaOutdated(
-                f"the database is at schema {found or 'none'} and this release needs {HEAD}; run `counterweight migrate` "
+                f"the database is at schema {found or 'none'} and this release needs {migrations.HEAD}; run `counterweight migrate` "
                 "with the same COUNTERWEIGHT_DATABASE_URL, then start again"
             )
         time.sleep(0.05)

@@ -283,7 +283,7 @@ class Artifact(Table):
 
 
 class Event(Table):
-    """Something that happened, in order: each change of state of a job or a dataset."""
+    """Something that happened, in order: a change of state of a job or a dataset, or of what a running job is doing."""
 
     __tablename__ = "events"
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from service.api.sockets import bind
+from service.persistence import schema
 from service.persistence.database import Database
 from service.persistence.files import Files
 from tests.api.conftest import Process, until
@@ -83,10 +84,12 @@ def test_it_ends_at_once_although_clients_wait(process: Process, database: Datab
     assert time.monotonic() - started < 5  # Two seconds when the machine has nothing else to do.
 
 
-def test_without_its_schema_it_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_without_its_schema_it_says_what_to_do(tmp_path: Path, database: Database, database_url: str) -> None:
+    schema.downgrade(database, "base")
     with bind("127.0.0.1", 0) as listener:
         command = [sys.executable, "-P", "-m", "service.api", "--fd", str(listener.fileno())]
-        environment = {"COUNTERWEIGHT_HOME": str(tmp_path), "COUNTERWEIGHT_DATABASE_URL": "postgresql+psycopg:///no_such_database"}
+        environment = {"COUNTERWEIGHT_HOME": str(tmp_path), "COUNTERWEIGHT_DATABASE_URL": database_url}
         ended = subprocess.run(command, pass_fds=[listener.fileno()], env=environment, capture_output=True, stdin=subprocess.DEVNULL)
 
     assert ended.returncode == 78

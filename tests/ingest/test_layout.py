@@ -61,6 +61,14 @@ def test_a_target_that_is_named_in_the_first_line_makes_it_a_header(read: Read) 
     assert result.facts.rows == 4
 
 
+def test_names_that_are_years_are_told_apart_with_a_note(read: Read) -> None:
+    rows = "".join(f"{'ab'[row % 2]},{row},{row + 1},{'pq'[row % 2]}\n" for row in range(8))
+
+    result = read("region,2001,2002,y\n" + rows, target=3)
+
+    assert any("'region', 'y'" in note and "options.header" in note for note in result.facts.notes)
+
+
 def test_header_can_be_denied(read: Read) -> None:
     result = read("colour,y\nred,no\ncolour,y\nred,no\n", target=1, header=False)
 

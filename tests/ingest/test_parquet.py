@@ -80,6 +80,24 @@ def test_integers_beyond_64_bits_stay_text(read: Read, tmp_path: Path) -> None:
     assert result.column("x") == [str(2**64 - 1), "1", "2", "3"]
 
 
+def test_decimals_beyond_a_double_stay_text(read: Read, tmp_path: Path) -> None:
+    large = 12345678901234567890123
+
+    result = read(parquet(tmp_path, x=pa.array([Decimal(large), None, Decimal(5), Decimal(6)], pa.decimal128(38, 0)), y=LABELS), target="y")
+
+    assert result.column("x") == [str(large), None, "5", "6"]
+
+
+def test_moments_finer_than_a_microsecond_are_noted(read: Read, tmp_path: Path) -> None:
+    result = read(parquet(tmp_path, x=pa.array([1, 1000, 2000, 3000], pa.timestamp("ns")), y=LABELS), target="y")
+
+    assert any("'x': 1 moments" in note for note in result.facts.notes)
+
+
+def test_a_column_without_a_type_is_all_missing(read: Read, tmp_path: Path) -> None:
+    assert read(parquet(tmp_path, x=pa.nulls(4), y=LABELS), target="y").column("x") == [None] * 4
+
+
 def test_an_infinity_is_refused_by_row_and_column(refuse: Refuse, tmp_path: Path) -> None:
     refusal = refuse(parquet(tmp_path, x=[1.0, 2.0, float("inf"), 4.0], y=LABELS), target="y")
 

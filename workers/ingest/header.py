@@ -76,13 +76,27 @@ def _is_header(first: list[str], body: list[list[str]], decimal: str, told: set[
         taken = "names" if for_header > for_data else "data"
         notes.append(f"The first line holds both numbers and words and was read as {taken}; set options.header if that is wrong.")
         return for_header > for_data
-    if for_header or for_data:
-        return for_header > 0
+    if for_header:
+        return True
+    if for_data:
+        new_words = [cell for cell, column in zip(cells, columns, strict=False) if _is_new_word(cell, column, decimal)]
+        if new_words:
+            notes.append(
+                f"The first line was read as data because it holds numbers, but {listed(new_words)} do not occur again; "
+                "set options.header if it holds the names."
+            )
+        return False
     taken = "data, because its words occur again below" if repeated else "names"
     notes.append(
         f"No column is numeric, so the first line could be names or data; it was read as {taken}: set options.header if that is wrong."
     )
     return not repeated
+
+
+def _is_new_word(cell: str, column: tuple[str, ...], decimal: str) -> bool:
+    """Say whether a word stands above a column of other words, each of which may occur more than once."""
+    below = {value.strip() for value in column}
+    return bool(cell) and not is_number(cell, decimal) and cell not in below and len(below) * 2 <= len(column)
 
 
 def _aligned(first: list[str], body: list[list[str]], width: int, notes: list[str]) -> list[str]:

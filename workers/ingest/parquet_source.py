@@ -13,8 +13,10 @@ from workers.ingest.header import refuse_duplicates
 from workers.ingest.sources import Source
 
 _END_MAGICS = {b"PAR1", b"PARE"}
-_FOOTER_LIMIT_BYTES = 256 << 20
+_FOOTER_LIMIT_BYTES = 64 << 20
 WHOLE_NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
+UNTYPED = '"NULL"'
+"""The type of a column that holds nothing."""
 MOMENTS = {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 
 
@@ -30,7 +32,7 @@ def open_parquet(path: Path, database: duckdb.DuckDBPyConnection, options: Datas
         ]
         (rows,) = database.execute(f"SELECT count(*) FROM {file}").fetchall()[0]
     except duckdb.Error as error:
-        raise damaged(error) from None
+        raise damaged(error, path) from None
     sql_types = [str(row[1]) for row in described]
     if len(sql_types) > COLUMN_LIMIT:
         raise Unreadable("too_many_columns", f"The file has {len(sql_types)} columns; at most {COLUMN_LIMIT} can be read.")
@@ -53,12 +55,26 @@ def open_parquet(path: Path, database: duckdb.DuckDBPyConnection, options: Datas
         rows=rows,
         notation=Notation(".", words),
         place=lambda index: f"row {index + 1}",
+        notes=_notes(database, file, names, read_names, sql_types),
     )
 
 
-def damaged(error: duckdb.Error) -> Unreadable:
+def _notes(database: duckdb.DuckDBPyConnection, file: str, names: list[str], read_names: list[str], sql_types: list[str]) -> list[str]:
+    notes = []
+    if len(names) == len(read_names):
+        renamed = [(name, read) for name, read in zip(names, read_names, strict=True) if name != read]
+        notes += [f"Column {shown(name)} is called {shown(read)}." for name, read in renamed]
+    for name, sql_type in zip(read_names, sql_types, strict=True):
+        if sql_type == "TIMESTAMP_NS":
+            (finer,) = database.execute(f"SELECT count(*) FROM {file} WHERE epoch_ns({named(name)}) % 1000 <> 0").fetchall()[0]
+            if finer:
+                notes.append(f"Column {shown(name)}: {finer} moments are finer than a microsecond and were cut to it.")
+    return notes
+
+
+def damaged(error: duckdb.Error, path: Path) -> Unreadable:
     """Return the refusal of a Parquet file that the database cannot read."""
-    first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    first_line = str(error).partition("\n")[0].replace(str(path), path.name)  # where we keep it is nobody's business
     return Unreadable("damaged_parquet", f"The Parquet file cannot be read ({first_line[:200]}); write and upload it again.")
 
 
@@ -79,7 +95,7 @@ def _check_ends(path: Path) -> None:
 
 
 def _check_type(name: str, sql_type: str) -> None:
-    simple = sql_type in WHOLE_NUMBERS | MOMENTS | {"VARCHAR", "BOOLEAN", "FLOAT", "DOUBLE"}
+    simple = sql_type in WHOLE_NUMBERS | MOMENTS | {UNTYPED, "VARCHAR", "BOOLEAN", "FLOAT", "DOUBLE"}
     if (not simple and not sql_type.startswith(("DECIMAL", "ENUM"))) or sql_type.endswith("]"):
         raise Unreadable(
             "unsupported_column",

@@ -53,7 +53,7 @@ def _read(task: IngestTask, workspace: Path) -> TableFacts:
             ) from None
         except duckdb.Error as error:
             if source.format == "parquet":
-                raise damaged(error) from None
+                raise damaged(error, path) from None
             raise
     publish(partial, Path(task.folder) / TABLE)
     return facts

@@ -7,8 +7,8 @@ from typing import Literal
 from counterweight.contracts.datasets import ColumnType, DatasetOptions
 from workers.ingest import cells
 from workers.ingest.errors import unknown_column
-from workers.ingest.numbers import is_iso_moment, is_number, is_numeric_word
-from workers.ingest.parquet_source import MOMENTS, WHOLE_NUMBERS
+from workers.ingest.numbers import LARGEST_EXACT_INTEGER, is_iso_moment, is_number, is_numeric_word
+from workers.ingest.parquet_source import MOMENTS, UNTYPED, WHOLE_NUMBERS
 from workers.ingest.sources import Source
 
 ReadingKind = Literal["number", "whole_number", "moment", "truth", "text", "label", "stored"]
@@ -111,6 +111,11 @@ def _stored(cell: str, sql_type: str, reading: Reading) -> str:
     if sql_type in WHOLE_NUMBERS:
         fits = f"{cell} IS NULL OR TRY_CAST({cell} AS BIGINT) IS NOT NULL"
         return f"CASE WHEN {fits} THEN TRY_CAST({cell} AS BIGINT) ELSE error('{cells.MISFIT}')::BIGINT END"
+    if sql_type.startswith("DECIMAL"):
+        exact = f"{cell} IS NULL OR abs({cell}) < {LARGEST_EXACT_INTEGER}"
+        return f"CASE WHEN {exact} THEN {cell}::DOUBLE ELSE error('{cells.MISFIT}')::DOUBLE END"
+    if sql_type == UNTYPED:
+        return f"{cell}::DOUBLE"
     if is_fractional(sql_type):
         double = f"{cell}::DOUBLE"
         nan = f"WHEN isnan({double}) THEN NULL" if "not_a_number" in reading.accepted else ""

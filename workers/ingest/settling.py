@@ -7,6 +7,7 @@ import duckdb
 from counterweight.contracts.datasets import ColumnType
 from workers.ingest import cells
 from workers.ingest.errors import Unreadable, shown
+from workers.ingest.numbers import LARGEST_EXACT_INTEGER
 from workers.ingest.parquet_source import WHOLE_NUMBERS
 from workers.ingest.readings import Reading, as_written, is_fractional, selected, value_of
 from workers.ingest.sources import Source
@@ -55,6 +56,8 @@ def _kind_of(source: Source, position: int, reading: Reading) -> str:
         return f"CASE WHEN {cells.is_missing(cell, source.notation)} THEN 'missing' WHEN ({value}) IS NULL THEN 'other' ELSE 'number' END"
     if sql_type in WHOLE_NUMBERS:
         return f"CASE WHEN {cell} IS NULL THEN 'missing' WHEN TRY_CAST({cell} AS BIGINT) IS NULL THEN 'large' ELSE 'number' END"
+    if sql_type.startswith("DECIMAL"):
+        return f"CASE WHEN {cell} IS NULL THEN 'missing' WHEN abs({cell}) >= {LARGEST_EXACT_INTEGER} THEN 'large' ELSE 'number' END"
     if is_fractional(sql_type):
         double = f"{cell}::DOUBLE"
         return (
