@@ -20,7 +20,7 @@ POSTGRES_URL = os.environ.get("COUNTERWEIGHT_TEST_POSTGRES_URL", "postgresql+psy
 def _admin(statement: str) -> None:
     conninfo = make_url(POSTGRES_URL).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(conninfo, autocommit=True, connect_timeout=3) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]  # Only names made below are put into it.
+        connection.execute(statement)  # Only names made below are put into it.
 
 
 def _postgres_answers() -> bool:

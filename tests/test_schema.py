@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import migrations
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
+import migrations
 from service.persistence import revision, schema
 from service.persistence.database import Database
 from service.persistence.tables import Table

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import migrations
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.exc import OperationalError
 
+import migrations
 from counterweight.contracts.base import View
 from service.api.bodies import StrictRoute
 from service.api.dependencies import public, service_of
