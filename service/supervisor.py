@@ -1,6 +1,7 @@
 """`counterweight serve`: the API and the agent of this host as two processes, started together and ended together."""
 
 import contextlib
+import http.client
 import logging
 import os
 import queue
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from service.persistence import locks
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_S = 25
+FIRST_ANSWER_S = 30
 SLOWEST_RESTART_S = 5.0
 
 
@@ -34,6 +37,7 @@ class Part:
     command: list[str]
     descriptors: tuple[int, ...] = ()
     once: bool = False
+    await_first: Callable[[], None] | None = None
     runs: "subprocess.Popen[bytes] | None" = None
     delay_s: float = field(default=0.1)
     started_at: float = 0.0
@@ -54,7 +58,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until `stop` or until a part cannot run; return the exit status."""
         for part in self._parts:
-            self._start(part)
+            threading.Thread(target=self._start, args=(part,), daemon=True).start()
         status = 0
         while status == 0 and (ended := self._events.get()) is not None:
             status = self._after_end(ended)
@@ -62,6 +66,8 @@ class Supervisor:
         return status
 
     def _start(self, part: Part) -> None:
+        if part.await_first is not None:
+            part.await_first()
         if self._is_stopping:
             return
         # The child reads its end of this pipe: when we are gone, however we ended, it sees the end and goes too.
@@ -146,5 +152,15 @@ def _parts(settings: ServerSettings, listener: socket.socket) -> list[Part]:
         # Beside the others, which wait for it: loading them takes longer than the migration.
         parts.insert(0, Part("migration", ["service.migrate"], once=True))
     if settings.workers != 0:
-        parts.append(Part("worker", ["workers", "--supervised"]))
+        # Second: its imports would take the processor from those of the API, which somebody waits for.
+        parts.append(Part("worker", ["workers", "--supervised"], await_first=lambda: _await_answer(listener)))
     return parts
+
+
+def _await_answer(listener: socket.socket) -> None:
+    """Return once the API answers, or after a while. The kernel holds our connection until it does: no need to ask twice."""
+    host, port = listener.getsockname()[:2]
+    connection = http.client.HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=FIRST_ANSWER_S)
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()

@@ -101,6 +101,13 @@ def test_a_file_that_is_no_table_is_refused_with_a_code(content: bytes, code: st
     assert refuse(content, target="y").code == code
 
 
+def test_a_row_that_two_readers_take_differently_is_refused_by_its_line(refuse: Refuse) -> None:
+    refusal = refuse('x;y\n1;a\n ".0" .;b\n3;a\n4;b\n', target="y")
+
+    assert refusal.code == "unreadable_row"
+    assert "Line 3" in refusal.detail
+
+
 def test_duplicate_names_are_refused_by_both_positions(refuse: Refuse) -> None:
     refusal = refuse("a,b,a,y\n1,2,3,no\n4,5,6,yes\n", target="y")
 

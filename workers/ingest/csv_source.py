@@ -1,6 +1,9 @@
 """A text table as a source: decoded, its layout found, its structure checked."""
 
+import re
 from pathlib import Path
+
+import duckdb
 
 from counterweight.contracts.datasets import NULL_VALUES, DatasetOptions
 from workers.ingest.cells import Notation
@@ -45,6 +48,17 @@ def open_csv(path: Path, gzipped: bool, options: DatasetOptions, workspace: Path
         place=lambda index: f"line {record_at(text, dialect, heading.has_header, index)[0]}",
         sample=_columns(layout, len(heading.names), heading.has_header),
         notes=[*text.notes, *layout.notes, *heading.notes],
+    )
+
+
+def unreadable_row(error: duckdb.InvalidInputException) -> Unreadable:
+    """Return the refusal of a row that Python's csv module takes and the database's stricter reader does not."""
+    line = re.search(r"CSV Error on Line: ([0-9]+)", str(error))
+    where = f"Line {line[1]}" if line else "A row"
+    return Unreadable(
+        "unreadable_row",
+        f"{where} cannot be read for sure: a quote or a carriage return stands outside a quoted cell; "
+        'put the cell in quotes, and write a quote within it as "".',
     )
 
 

@@ -7,7 +7,7 @@ import duckdb
 
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask
-from workers.ingest.csv_source import open_csv
+from workers.ingest.csv_source import open_csv, unreadable_row
 from workers.ingest.engine import connect
 from workers.ingest.errors import Unreadable
 from workers.ingest.facts import column_facts, part_classes
@@ -54,6 +54,8 @@ def _read(task: IngestTask, workspace: Path) -> TableFacts:
         except duckdb.Error as error:
             if source.format == "parquet":
                 raise damaged(error, path) from None
+            if isinstance(error, duckdb.InvalidInputException):
+                raise unreadable_row(error) from None
             raise
     publish(partial, Path(task.folder) / TABLE)
     return facts
