@@ -1,9 +1,10 @@
-"""Fixtures all tests share: a fresh, migrated record on each database."""
+"""Fixtures all tests share: a fresh, migrated record on each database, and real servers on it."""
 
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -13,6 +14,7 @@ from sqlalchemy import make_url
 from service.persistence import schema
 from service.persistence.database import Database
 from service.persistence.files import Files
+from tests.server import Server
 
 POSTGRES_URL = os.environ.get("COUNTERWEIGHT_TEST_POSTGRES_URL", "postgresql+psycopg:///postgres")
 
@@ -33,6 +35,9 @@ def _postgres_answers() -> bool:
 
 HAS_POSTGRES = _postgres_answers()
 BACKENDS = ("sqlite", "postgresql")
+SHORT_LEASE_S = "2"
+
+ServerFactory = Callable[..., Server]
 
 
 def pytest_report_header() -> str:
@@ -90,3 +95,15 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
     return Files(tmp_path / "files")
+
+
+@pytest.fixture
+def serve(tmp_path: Path, database_url: str) -> Iterator[ServerFactory]:
+    """Start a server on the test's database with a short lease; all are stopped in the end."""
+    with ExitStack() as servers:
+
+        def start(name: str = "home", **settings: str) -> Server:
+            shared = {"database_url": database_url, "files_url": f"file://{tmp_path / 'files'}", "lease_s": SHORT_LEASE_S}
+            return servers.enter_context(Server(tmp_path / name, **shared | settings))
+
+        yield start

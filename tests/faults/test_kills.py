@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from service.persistence.database import Database
 from service.persistence.tables import Event, MetricPoint, Model
-from tests.faults.conftest import ServerFactory
+from tests.conftest import ServerFactory
 from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 

@@ -1,0 +1,82 @@
+"""The main job over HTTP: upload, three losses, results; on real tables where their folder lies beside the project."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ServerFactory
+from tests.server import Server
+from tests.tables_of_numbers import two_blobs
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+LOSSES: list[dict[str, Any]] = [{"kind": "cross_entropy"}, {"kind": "balanced_cross_entropy"}, {"kind": "focal"}]
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="the folder of public data sets is not beside the project")
+
+
+def _train_all(server: Server, dataset_id: str, **spec: Any) -> list[dict[str, Any]]:
+    jobs = [server.submit(dataset_id, loss=loss, **spec) for loss in LOSSES]
+    return [server.finish(job_id) for job_id in jobs]
+
+
+def test_the_same_job_twice_gives_the_same_numbers_to_the_last_digit(serve: ServerFactory) -> None:
+    server = serve()
+    dataset_id = server.upload(two_blobs(), target="event")
+
+    first, second = (server.finish(server.submit(dataset_id, name="once")) for _ in range(2))
+
+    assert first["state"] == second["state"] == "succeeded"
+    assert first["metrics"] == second["metrics"]
+    assert server.read(f"/jobs/{first['id']}/evaluation") == server.read(f"/jobs/{second['id']}/evaluation")
+
+
+def test_the_settled_job_says_what_its_loss_comes_to(serve: ServerFactory) -> None:
+    server = serve()
+    dataset_id = server.upload(two_blobs(rows=1000, positives=100), target="event")
+
+    jobs = _train_all(server, dataset_id)
+
+    assert [job["state"] for job in jobs] == ["succeeded"] * 3
+    assert jobs[1]["loss"]["resolved"]["weights"] == pytest.approx({"no": 650 / (2 * 585), "yes": 650 / (2 * 65)})
+    assert jobs[2]["loss"]["resolved"]["gamma"] == 2.0
+    assert all(job["spec"]["evaluation"]["positive_label"] == "yes" for job in jobs)
+    assert all(job["metrics"]["test/average_precision"]["value"] > 0.5 for job in jobs)
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["haberman", "glass", "titanic"])
+def test_a_real_table_is_counted_to_the_row_and_trains_with_every_loss(serve: ServerFactory, name: str) -> None:
+    (entry,) = [entry for entry in json.loads((DATA / "INDEX.json").read_text())["datasets"] if entry["name"] == name]
+    server = serve()
+    options = {key: entry[key] for key in ("target", "header", "delimiter", "decimal", "encoding")}
+
+    dataset = server.read(f"/datasets/{server.upload((DATA / entry['file']).read_bytes(), **options)}")
+    jobs = _train_all(server, dataset["id"], exclude=entry["id_or_leaky_columns"])
+
+    assert dataset["rows"] == entry["rows"]
+    assert {found["label"]: found["count"] for found in dataset["classes"]} == entry["class_counts"]
+    assert [job["state"] for job in jobs] == ["succeeded"] * 3
+
+
+def test_a_broken_file_is_refused_with_its_line_column_and_value(serve: ServerFactory) -> None:
+    server = serve()
+    content = b"amount,label\n1.5,yes\n" + b"2.5,no\n" * 50 + b"3.5,no,surplus\n"
+
+    answer = server.client.post("/datasets", files={"file": ("t.csv", content)}, data={"options": '{"target": "label"}'})
+    dataset = server.wait(f"/datasets/{answer.json()['id']}", lambda body: body["state"] != "processing")
+
+    assert dataset["state"] == "failed"
+    assert "53" in dataset["error"]["detail"]
+
+
+def test_a_class_under_three_rows_is_refused_by_name(serve: ServerFactory) -> None:
+    server = serve(workers="1")
+    content = b"amount,label\n" + b"1.5,common\n" * 40 + b"2.5,rare\n" * 2
+
+    dataset_id = server.upload(content, target="label")
+    answer = server.client.post("/jobs", json={"dataset_id": dataset_id})
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "class_too_rare"
+    assert "rare" in answer.json()["detail"]
