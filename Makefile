@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo serve test check
+.PHONY: help setup demo serve test check bench
 
 help:
 	@echo "make setup   .venv with everything in it"
@@ -11,6 +11,7 @@ help:
 	@echo "make serve   the service on http://127.0.0.1:8321"
 	@echo "make test    the whole suite, on SQLite and, where one answers, on PostgreSQL"
 	@echo "make check   format, lint, types, import rules"
+	@echo "make bench   how soon the service answers and trains, and what it costs when idle"
 
 setup: $(READY)
 
@@ -36,3 +37,6 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_imports.py
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.first_contact

@@ -4,7 +4,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -69,11 +69,11 @@ def postgres_template() -> Iterator[str]:
     _drop(name)
 
 
-@pytest.fixture(params=BACKENDS)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a migrated, empty database of the test's own."""
-    if request.param == "sqlite":
-        path = tmp_path / "counterweight.db"
+@contextmanager
+def fresh_database(backend: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give the URL of a migrated, empty database; skip where there is none of this kind."""
+    if backend == "sqlite":
+        path = folder / "counterweight.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
@@ -83,6 +83,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     _admin(f'CREATE DATABASE "{name}" TEMPLATE "{request.getfixturevalue("postgres_template")}"')
     yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
     _drop(name)
+
+
+@pytest.fixture(params=BACKENDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated, empty database of the test's own."""
+    with fresh_database(request.param, tmp_path, request) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that a module's tests share, on each database."""
+    folder = tmp_path_factory.mktemp("server")
+    with fresh_database(request.param, folder, request) as url, Server(folder / "home", database_url=url) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ServerFactory
 from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 
@@ -20,8 +19,7 @@ def _train_all(server: Server, dataset_id: str, **spec: Any) -> list[dict[str, A
     return [server.finish(job_id) for job_id in jobs]
 
 
-def test_the_same_job_twice_gives_the_same_numbers_to_the_last_digit(serve: ServerFactory) -> None:
-    server = serve()
+def test_the_same_job_twice_gives_the_same_numbers_to_the_last_digit(server: Server) -> None:
     dataset_id = server.upload(two_blobs(), target="event")
 
     first, second = (server.finish(server.submit(dataset_id, name="once")) for _ in range(2))
@@ -31,8 +29,7 @@ def test_the_same_job_twice_gives_the_same_numbers_to_the_last_digit(serve: Serv
     assert server.read(f"/jobs/{first['id']}/evaluation") == server.read(f"/jobs/{second['id']}/evaluation")
 
 
-def test_the_settled_job_says_what_its_loss_comes_to(serve: ServerFactory) -> None:
-    server = serve()
+def test_the_settled_job_says_what_its_loss_comes_to(server: Server) -> None:
     dataset_id = server.upload(two_blobs(rows=1000, positives=100), target="event")
 
     jobs = _train_all(server, dataset_id)
@@ -46,9 +43,8 @@ def test_the_settled_job_says_what_its_loss_comes_to(serve: ServerFactory) -> No
 
 @needs_data
 @pytest.mark.parametrize("name", ["haberman", "glass", "titanic"])
-def test_a_real_table_is_counted_to_the_row_and_trains_with_every_loss(serve: ServerFactory, name: str) -> None:
+def test_a_real_table_is_counted_to_the_row_and_trains_with_every_loss(server: Server, name: str) -> None:
     (entry,) = [entry for entry in json.loads((DATA / "INDEX.json").read_text())["datasets"] if entry["name"] == name]
-    server = serve()
     options = {key: entry[key] for key in ("target", "header", "delimiter", "decimal", "encoding")}
 
     dataset = server.read(f"/datasets/{server.upload((DATA / entry['file']).read_bytes(), **options)}")
@@ -59,8 +55,7 @@ def test_a_real_table_is_counted_to_the_row_and_trains_with_every_loss(serve: Se
     assert [job["state"] for job in jobs] == ["succeeded"] * 3
 
 
-def test_a_broken_file_is_refused_with_its_line_column_and_value(serve: ServerFactory) -> None:
-    server = serve()
+def test_a_broken_file_is_refused_with_its_line_column_and_value(server: Server) -> None:
     content = b"amount,label\n1.5,yes\n" + b"2.5,no\n" * 50 + b"3.5,no,surplus\n"
 
     answer = server.client.post("/datasets", files={"file": ("t.csv", content)}, data={"options": '{"target": "label"}'})
@@ -70,8 +65,7 @@ def test_a_broken_file_is_refused_with_its_line_column_and_value(serve: ServerFa
     assert "53" in dataset["error"]["detail"]
 
 
-def test_a_class_under_three_rows_is_refused_by_name(serve: ServerFactory) -> None:
-    server = serve(workers="1")
+def test_a_class_under_three_rows_is_refused_by_name(server: Server) -> None:
     content = b"amount,label\n" + b"1.5,common\n" * 40 + b"2.5,rare\n" * 2
 
     dataset_id = server.upload(content, target="label")

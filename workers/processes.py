@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
+from pydantic import ValidationError
+
 from counterweight.contracts.messages import (
     INGEST_MESSAGE,
     TRAINER_MESSAGE,
@@ -29,6 +31,7 @@ from workers import ingest_child, trainer_child
 logger = logging.getLogger(__name__)
 
 PRELOAD = ["workers.warm"]
+LARGEST_MESSAGE_BYTES = 256 * 2**20
 
 
 class Child:
@@ -45,8 +48,8 @@ class Child:
             for _ in range(limit):
                 if not self.connection.poll():
                     return
-                yield self.connection.recv_bytes()
-        except (EOFError, ConnectionResetError):
+                yield self.connection.recv_bytes(LARGEST_MESSAGE_BYTES)
+        except (EOFError, OSError):
             self.has_ended = True
 
     def send(self, message: bytes) -> None:
@@ -76,7 +79,13 @@ class TrainerProcess(Child):
     """A trainer: one cohort of jobs."""
 
     def reports(self) -> list[TrainerReport]:
-        return [TRAINER_MESSAGE.validate_json(said) for said in self.said()]
+        """Read what it has said; a trainer that says something else is treated as ended."""
+        try:
+            return [TRAINER_MESSAGE.validate_json(said) for said in self.said()]
+        except ValidationError:
+            logger.exception("a trainer sent something that is no message")
+            self.has_ended = True
+            return []
 
     def cancel(self, job_id: str) -> None:
         self.send(Cancel(job_id=job_id).model_dump_json().encode())
@@ -86,9 +95,13 @@ class IngestProcess(Child):
     """A reader of one uploaded file."""
 
     def report(self) -> Ingested | IngestRefused | None:
-        for said in self.said(limit=1):
-            return INGEST_MESSAGE.validate_json(said)
-        return None
+        """Read its one answer; a reader that says something else is treated as ended."""
+        try:
+            return next((INGEST_MESSAGE.validate_json(said) for said in self.said(limit=1)), None)
+        except ValidationError:
+            logger.exception("a reader sent something that is no message")
+            self.has_ended = True
+            return None
 
 
 class Nursery:

@@ -5,19 +5,22 @@ JSON, because a child reads users' files: whatever it sends must be data, never 
 
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, StringConstraints, TypeAdapter
 
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.jobs import FailureClass, Phase, Resolved, ResolvedSpec
 
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+"""A plain file name: a child cannot point outside its folder."""
+
 
 class StoredFile(View):
-    """A finished file: its name for the user, its path under the files' root, its size and its digest."""
+    """A finished file: its name for the user, its file name in the task's folder, its size and its digest."""
 
-    name: str
-    path: str
+    name: FileName
+    path: FileName
     bytes: int
     sha256: str
 
@@ -37,7 +40,7 @@ class Ingested(View):
 
     kind: Literal["ingested"] = "ingested"
     facts: TableFacts
-    table: str
+    table: FileName
     table_sha256: str = ""
 
 

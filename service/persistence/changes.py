@@ -20,8 +20,16 @@ EVERYTHING: frozenset[str] = frozenset({"*"})
 
 
 def watch(database: Database, stop: threading.Event) -> Iterator[frozenset[str]]:
-    """Yield the ids of jobs and datasets as they change, until `stop` is set; an empty set when a second passed without any."""
-    return _watch_sqlite(database, stop) if database.is_sqlite else _watch_postgres(database, stop)
+    """Yield the ids of jobs and datasets as they change, until `stop` is set; an empty set when a second passed without any.
+
+    While the database is away nothing can be seen: EVERYTHING is said when it is back.
+    """
+    watch_once = _watch_sqlite if database.is_sqlite else _watch_postgres
+    while not stop.is_set():
+        try:
+            yield from watch_once(database, stop)
+        except (OperationalError, sqlite3.OperationalError):
+            stop.wait(RECONNECT_S)
 
 
 def _watch_sqlite(database: Database, stop: threading.Event) -> Iterator[frozenset[str]]:
@@ -57,13 +65,11 @@ def _watch_postgres(database: Database, stop: threading.Event) -> Iterator[froze
     import psycopg  # noqa: PLC0415
 
     conninfo = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    while not stop.is_set():
-        try:
-            with psycopg.connect(conninfo, autocommit=True) as connection:
-                connection.execute(f"LISTEN {events.CHANNEL}")
-                yield EVERYTHING
-                while not stop.is_set():
-                    yield frozenset(notice.payload for notice in connection.notifies(timeout=1, stop_after=1))
-        except (psycopg.OperationalError, OperationalError):
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(f"LISTEN {events.CHANNEL}")
             yield EVERYTHING
-            stop.wait(RECONNECT_S)
+            while not stop.is_set():
+                yield frozenset(notice.payload for notice in connection.notifies(timeout=1, stop_after=1))
+    except psycopg.OperationalError as error:
+        raise OperationalError("LISTEN", None, error) from error
