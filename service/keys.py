@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from counterweight.contracts.keys import NewKey
-from counterweight.settings import ServerSettings
+from counterweight.settings import read_server_settings
 from service.persistence import keys, revision, schema
 from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
@@ -23,7 +23,7 @@ def main() -> int:
     except ValidationError as error:
         wrong = error.errors()[0]
         return _refuse(f"{wrong['loc'][0]}: {wrong['msg']}")
-    settings = ServerSettings()
+    settings = read_server_settings()
     database = Database(settings.sqlalchemy_url)
     try:
         return _create(database, new, is_embedded=settings.is_embedded)

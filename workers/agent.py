@@ -2,16 +2,17 @@
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import TableFacts
@@ -19,9 +20,10 @@ from counterweight.contracts.ids import new_id
 from counterweight.contracts.messages import Cancelled, Failed, Ingested, IngestRefused, IngestTask, Member, Succeeded, TrainerTask
 from service.domain.errors import LostClaim
 from service.persistence import changes, housekeeping, queue, recording
-from service.persistence.database import Database
+from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
+from service.persistence.recording import TrainerReport
 from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Dataset, Job
 from workers.devices import Slot
@@ -33,6 +35,10 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 DATABASE_RETRY_S = 0.5
+CANCEL_PATIENCE_S = 5.0
+"""A cancel is honoured within 10 s: so long the trainer has to stop by itself."""
+
+TIDY_S = 3600.0
 LOOK_ANYWAY_S = 2.0
 """Work is looked for this often even when nobody announced any."""
 
@@ -44,6 +50,7 @@ class Training:
     claim: Claim
     slot: int
     process: TrainerProcess
+    told_to_stop_at: float | None = None
 
 
 @dataclass
@@ -66,6 +73,7 @@ class Agent:
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._id = ""
         self._should_look = True
+        self._looked_at = self._tidied_at = -math.inf
 
     def stop(self) -> None:
         """Ask the agent to give its work back and end; may be called from a signal handler."""
@@ -76,7 +84,6 @@ class Agent:
         """Claim, train and record until told to stop."""
         self._nursery.warm_up()
         self._patiently(self._take_over_home)
-        self._patiently(lambda: housekeeping.tidy(self._database, self._files, _now()))
         threading.Thread(target=self._listen, daemon=True, name="changes").start()
         while not self._stop.is_set():
             self._patiently(self._register)
@@ -87,20 +94,18 @@ class Agent:
             self._end_children()
             if not pulse.is_lost:
                 # If the database is away, whoever watches our beat gives our work back.
-                with contextlib.suppress(OperationalError, InterfaceError), self._database.write() as session:
+                with contextlib.suppress(*DATABASE_AWAY), self._database.write() as session:
                     queue.retire_agent(session, self._id, "drained", _now())
 
     def _turn(self) -> None:
-        """Start what fits and pass on cancels, when something changed; then wait for the children and record what they say."""
-        if self._should_look:
-            self._should_look = False
-            self._patiently(self._claim_what_fits)
-            self._patiently(self._pass_on_cancels)
+        """Look after the queue when something changed, and now and then anyway; then hear what the children say."""
+        if self._should_look or time.monotonic() - self._looked_at > LOOK_ANYWAY_S:
+            self._should_look, self._looked_at = False, time.monotonic()
+            for step in (self._give_back_strays, self._claim_what_fits, self._pass_on_cancels, self._tidy):
+                self._patiently(step)
         running: list[Training | Reading] = [*self._trainings.values(), *self._readings.values()]
         children = {child.process.connection: child for child in running}
         ready = wait([self._wake_out, *children], timeout=LOOK_ANYWAY_S)
-        if not ready:
-            self._should_look = True
         for one in ready:
             if isinstance(one, Connection):
                 child = children[one]
@@ -110,34 +115,47 @@ class Agent:
                 os.read(self._wake_out, 4096)
 
     def _claim_what_fits(self) -> None:
-        if not self._readings and self._slots:
-            self._start_reading()
-        busy = {training.slot for training in self._trainings.values()}
-        for index, slot in enumerate(self._slots):
-            if index not in busy and not self._start_training(index, slot):
-                return
+        # LostClaim: others have declared this agent lost; its next beat will tell, and it begins anew.
+        with contextlib.suppress(LostClaim):
+            if not self._readings and self._slots:
+                self._start_reading()
+            busy = {training.slot for training in self._trainings.values()}
+            for index, slot in enumerate(self._slots):
+                if index not in busy:
+                    self._start_training(index, slot)
 
-    def _start_training(self, index: int, slot: Slot) -> bool:
+    def _give_back_strays(self) -> None:
+        known = self._trainings.keys() | self._readings.keys()
+        with self._database.read() as session:
+            strays = queue.held(session, self._id) - known
+        if strays:
+            with self._database.write() as session:
+                logger.warning("held without knowing, and given back: %s", queue.give_back_strays(session, self._id, known, _now()))
+
+    def _tidy(self) -> None:
+        if time.monotonic() - self._tidied_at > TIDY_S:
+            self._tidied_at = time.monotonic()
+            housekeeping.tidy(self._database, self._files, _now())
+
+    def _start_training(self, index: int, slot: Slot) -> None:
         with self._database.write() as session:
             claimed = queue.claim_job(session, self._id, slot.takes, _now())
-            if claimed is None:
-                return False
-            claim, job, dataset = claimed
-            task = self._task(claim, job, dataset, slot)
+        if claimed is None:
+            return
+        claim, job, dataset = claimed
+        task = self._task(claim, job, dataset, slot)
         self._trainings[claim.id] = Training(claim, index, self._nursery.start_trainer(task))
         logger.info("training %s on %s under fence %s", claim.id, slot.device, claim.fence)
-        return True
 
     def _task(self, claim: Claim, job: Job, dataset: Dataset, slot: Slot) -> TrainerTask:
         assert dataset.table_path is not None
         assert dataset.table_sha256 is not None
-        facts = TableFacts.model_validate(dataset)
-        folder = self._files.make_attempt_folder(recording.job_folder(claim.id, claim.fence))
+        folder = self._files.make_attempt_folder(recording.job_folder(claim.id), claim.fence)
         return TrainerTask(
             members=[Member(job_id=claim.id, spec=job.spec, folder=str(folder))],
             table=str(self._files.path(dataset.table_path)),
             table_sha256=dataset.table_sha256,
-            facts=facts,
+            facts=TableFacts.model_validate(dataset),
             cache_folder=str(self._files.make_folder(f"cache/{dataset.id}")),
             device="cpu" if job.device == "cpu" else slot.device,
             threads=slot.threads,
@@ -149,7 +167,7 @@ class Agent:
         if claimed is None:
             return
         claim, source, options = claimed
-        folder = self._files.make_attempt_folder(recording.dataset_folder(claim.id, claim.fence))
+        folder = self._files.make_attempt_folder(recording.dataset_folder(claim.id), claim.fence)
         task = IngestTask(source=str(self._files.path(source)), folder=str(folder), options=options)
         self._readings[claim.id] = Reading(claim, self._nursery.start_reader(task))
         logger.info("reading %s under fence %s", claim.id, claim.fence)
@@ -158,19 +176,25 @@ class Agent:
         """Commit a trainer's reports; when it has ended without a last word, count a crash."""
         process, claim = training.process, training.claim
         reports = process.reports()
-        is_over = process.has_ended or any(isinstance(report, Succeeded | Failed | Cancelled) for report in reports)
+        has_last_word = any(isinstance(report, Succeeded | Failed | Cancelled) for report in reports)
+        # A trainer killed right after it spoke: its words and its end are read at once.
+        crash = process.how_it_ended() if process.has_ended and not has_last_word else None
         try:
-            if reports:
-                self._commit(lambda session: recording.record_job(session, claim, reports, _now()))
-            elif process.has_ended:
-                detail = process.how_it_ended()
-                self._commit(lambda session: queue.crash(session, queue.lock(session, Job, claim), detail, _now()))
+            self._commit(lambda session: self._record_training(session, claim, reports, crash))
         except LostClaim as lost:
             logger.warning("%s; its trainer ends", lost)
-            is_over = True
-        if is_over:
-            self._trainings.pop(claim.id).process.kill()
-            self._should_look = True
+            has_last_word = True
+        if has_last_word or process.has_ended:
+            self._end_training(claim.id)
+
+    def _record_training(self, session: Session, claim: Claim, reports: list[TrainerReport], crash: str | None) -> None:
+        recording.record_job(session, claim, reports, _now())
+        if crash is not None:
+            queue.crash(session, queue.lock(session, Job, claim), crash, _now())
+
+    def _end_training(self, job_id: str) -> None:
+        self._trainings.pop(job_id).process.kill()
+        self._should_look = True
 
     def _hear_reading(self, reading: Reading) -> None:
         """Commit what a reader found, or that it died."""
@@ -178,32 +202,42 @@ class Agent:
         answer = process.report()
         if answer is None and not process.has_ended:
             return
+        crash = process.how_it_ended() if answer is None else ""
         try:
-            self._commit(lambda session: self._record_reading(session, claim, answer, process))
+            self._commit(lambda session: self._record_reading(session, claim, answer, crash))
         except LostClaim as lost:
             logger.warning("%s; its reader ends", lost)
         self._readings.pop(claim.id).process.kill()
         self._should_look = True
 
-    def _record_reading(self, session: Session, claim: Claim, answer: Ingested | IngestRefused | None, process: IngestProcess) -> None:
+    def _record_reading(self, session: Session, claim: Claim, answer: Ingested | IngestRefused | None, crash: str) -> None:
         if isinstance(answer, Ingested):
-            table = f"{recording.dataset_folder(claim.id, claim.fence)}/{answer.table}"
+            table = f"{recording.dataset_folder(claim.id)}/{claim.fence}/{answer.table}"
             recording.record_dataset(session, claim, answer.facts, table, answer.table_sha256, _now())
             return
         dataset = queue.lock(session, Dataset, claim)
         if answer is None:
-            queue.crash_dataset(session, dataset, process.how_it_ended(), _now())
+            queue.crash_dataset(session, dataset, crash, _now())
         else:
             queue.refuse_dataset(session, dataset, answer.code, answer.detail, _now())
 
     def _pass_on_cancels(self) -> None:
+        """Tell trainers to stop; one that does not in time (it may be deep in an evaluation) is ended."""
         if not self._trainings:
             return
         with self._database.read() as session:
             cancelled = queue.cancelling(session, self._id)
-        for job_id in cancelled:
-            if job_id in self._trainings:
-                self._trainings[job_id].process.cancel(job_id)
+        for training in [self._trainings[job_id] for job_id in cancelled if job_id in self._trainings]:
+            if training.told_to_stop_at is None:
+                training.told_to_stop_at = time.monotonic()
+                training.process.cancel(training.claim.id)
+            elif time.monotonic() - training.told_to_stop_at > CANCEL_PATIENCE_S:
+                self._cancel_by_force(training)
+
+    def _cancel_by_force(self, training: Training) -> None:
+        with contextlib.suppress(LostClaim), self._database.write() as session:
+            queue.cancelled(session, queue.lock(session, Job, training.claim), _now())
+        self._end_training(training.claim.id)
 
     def _end_children(self) -> None:
         children: list[Child] = [*(one.process for one in self._trainings.values()), *(one.process for one in self._readings.values())]
@@ -247,8 +281,8 @@ class Agent:
         while not self._stop.is_set():
             try:
                 return step()
-            except (OperationalError, InterfaceError) as error:
-                logger.warning("the database does not answer (%s); trying again", str(error.orig).strip())
+            except DATABASE_AWAY as error:
+                logger.warning("the database does not answer (%s); trying again", str(error).splitlines()[0])
                 self._stop.wait(DATABASE_RETRY_S)
         return None
 

@@ -20,7 +20,7 @@ class Slot:
     @property
     def takes(self) -> tuple[str, ...]:
         """The `resources.device` values of jobs that may run here."""
-        return ("auto", "cpu") if self.device == "cpu" else ("auto", "cuda")
+        return ("auto", "cpu") if self.device == "cpu" else ("auto", "cpu", "cuda")
 
 
 def slots(settings: ServerSettings) -> list[Slot]:
@@ -40,7 +40,11 @@ def _gpus(wanted: str) -> list[str]:
     if wanted == "cpu":
         return []
     if wanted != "auto":
-        return [name.strip() for name in wanted.split(",") if name.strip() != "cpu"]
+        return [name.strip() for name in wanted.split(",")]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        # torch counts only these, from 0; NVML counts all that the host has.
+        return [f"cuda:{index}" for index, name in enumerate(visible.split(",")) if name.strip() not in ("", "-1")]
     # NVML counts without making a CUDA context, which would cost memory on every GPU and break later forks.
     try:
         pynvml.nvmlInit()

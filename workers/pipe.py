@@ -1,6 +1,7 @@
 """A child's end of the pipe to its agent."""
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ def become_child(connection: Connection, on_message: Callable[[bytes], None]) ->
     Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here.
     """
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the user's data.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_listen, args=(connection, on_message), daemon=True, name="agent-pipe").start()

@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
 from service.persistence import queue
-from service.persistence.database import Database
+from service.persistence.database import DATABASE_AWAY, Database
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +66,21 @@ class Pulse:
             try:
                 if not self._beat():
                     logger.warning("agent %s was declared lost while it could not be seen; it ends its trainers", self._agent_id)
-                    self.is_lost = True
-                    self._on_lost()
+                    self._end()
                     return
                 self._reap()
-            except (OperationalError, InterfaceError) as error:
-                logger.warning("no beat, the database does not answer: %s", str(error.orig).strip())
+            except DATABASE_AWAY as error:
+                logger.warning("no beat, the database does not answer: %s", str(error).splitlines()[0])
                 self._watch.forget()
+            except Exception:
+                # The edge of this thread. An agent that trains on without a beat would be declared lost behind its back.
+                logger.exception("the beat failed; the agent begins anew")
+                self._end()
+                return
+
+    def _end(self) -> None:
+        self.is_lost = True
+        self._on_lost()
 
     def _beat(self) -> bool:
         with self._database.write() as session:

@@ -70,13 +70,16 @@ class PrecisionRecallCurve(View):
 
 
 class Curves(View):
-    """The curves of one class (the positive one when there are two)."""
+    """The curves of one class against the rest."""
 
     precision_recall: PrecisionRecallCurve | None
 
 
 class SplitEvaluation(View):
-    """How the model does on one part of the rows. `curves` are by class label."""
+    """How the model does on one part of the rows.
+
+    `curves` are of the positive class when there are two classes; with several, `class_curves` has those of each class by label.
+    """
 
     rows: int
     classes: list[ClassRows]
@@ -84,7 +87,8 @@ class SplitEvaluation(View):
     per_class: dict[str, dict[str, Metric]]
     baselines: dict[Literal["constant"], dict[str, Metric]]
     confusion: Confusion
-    curves: dict[str, Curves]
+    curves: Curves
+    class_curves: dict[str, Curves]
 
 
 class ThresholdChoice(View):

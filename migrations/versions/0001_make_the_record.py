@@ -181,7 +181,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_queue",
         "jobs",
-        ["priority", "queued_at", "id"],
+        ["priority", "id"],
         unique=False,
         postgresql_where=sa.text("state = 'queued'"),
         sqlite_where=sa.text("state = 'queued'"),

@@ -61,7 +61,7 @@ class Guard:
 
 
 def authenticator(settings: ServerSettings, database: Database) -> Authenticate:
-    """Return what finds out who asks. Bound to loopback, everybody may do all until a key exists."""
+    """Return what finds out who asks. Bound to loopback, everybody may do all until the first key is made."""
     is_loopback = settings.is_loopback
 
     def authenticate(authorization: str | None) -> Caller:
@@ -69,7 +69,7 @@ def authenticator(settings: ServerSettings, database: Database) -> Authenticate:
         now = datetime.now(UTC)
         with database.read() as session:
             caller = keys.verify(session, secret.strip(), now) if scheme.lower() == "bearer" else None
-            if caller is None and is_loopback and not keys.any_active(session, now):
+            if caller is None and is_loopback and not keys.any_made(session):
                 return Caller(DEFAULT_PROJECT, "admin")
         if caller is None:
             found = "this API key is unknown, expired or revoked" if authorization else "this server needs an API key"

@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 
 from counterweight import logs
-from counterweight.settings import ServerSettings
+from counterweight.settings import MISCONFIGURED, ServerSettings
 from service.api.app import make_app
 from service.api.journal import RequestIds
 from service.persistence import keys, revision
@@ -21,9 +21,6 @@ from service.persistence.database import Database
 from service.persistence.files import Files
 
 logger = logging.getLogger(__name__)
-
-MISCONFIGURED = 78
-"""The exit status that says: starting again would not help (EX_CONFIG of sysexits.h)."""
 
 EMBEDDED_MIGRATION_S = 60
 """So long the supervisor's migration of the embedded database may take."""

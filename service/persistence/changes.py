@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy.exc import OperationalError
 
 from service.persistence import events
-from service.persistence.database import Database
+from service.persistence.database import DATABASE_AWAY, Database
 
 POLL_S = 0.03
 """How often the embedded database is looked at. Reading `PRAGMA data_version` touches no table and costs microseconds."""
@@ -28,7 +28,7 @@ def watch(database: Database, stop: threading.Event) -> Iterator[frozenset[str]]
     while not stop.is_set():
         try:
             yield from watch_once(database, stop)
-        except (OperationalError, sqlite3.OperationalError):
+        except (*DATABASE_AWAY, sqlite3.OperationalError):
             stop.wait(RECONNECT_S)
 
 
@@ -71,5 +71,5 @@ def _watch_postgres(database: Database, stop: threading.Event) -> Iterator[froze
             yield EVERYTHING
             while not stop.is_set():
                 yield frozenset(notice.payload for notice in connection.notifies(timeout=1, stop_after=1))
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         raise OperationalError("LISTEN", None, error) from error

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 BUSY_TIMEOUT_S = 30
+
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, TimeoutError)
+"""What says that the database cannot serve now, and may again later: a restart, a failover, a pool that is all in use."""
 
 
 class Database:
@@ -28,7 +32,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """One consistent view; nothing written in it is kept."""
+        """Nothing written in it is kept. On SQLite all its queries see one moment."""
         with self._reads() as session:
             yield session
 

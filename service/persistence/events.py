@@ -26,6 +26,8 @@ def move_job(session: Session, job: Job, state: JobState, reason: str, now: date
             job.queued_s += elapsed
         else:
             job.run_s += elapsed
+            if job.resolved is not None and job.resolved.device.startswith("cuda"):
+                job.gpu_s += elapsed
     job.state, job.state_reason = state, reason
     job.version += 1
     if state == "queued":

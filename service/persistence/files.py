@@ -31,11 +31,12 @@ class Files:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def make_attempt_folder(self, relative: str) -> Path:
-        """Make the folder of a new attempt, named by its fence, and remove what earlier attempts left beside it."""
-        folder = self.make_folder(relative)
+    def make_attempt_folder(self, parent: str, fence: int) -> Path:
+        """Make the folder of an attempt, durably, and remove what attempts before it left: never what a later one made."""
+        folder = self.path(f"{parent}/{fence}")
+        make_durable_folder(folder, self.folder)
         for sibling in folder.parent.iterdir():
-            if sibling.is_dir() and sibling != folder:
+            if sibling.name.isdigit() and int(sibling.name) < fence:
                 shutil.rmtree(sibling, ignore_errors=True)
         return folder
 
@@ -45,8 +46,12 @@ class Files:
 
     def older_than(self, moment: float) -> list[str]:
         """Uploads, whole or unfinished, last written before Unix second `moment`, as recorded paths."""
-        uploads = [*self._incoming.iterdir(), *self.folder.glob("datasets/*/source")]
-        return [str(path.relative_to(self.folder)) for path in uploads if path.stat().st_mtime < moment]
+        found = []
+        for path in (*self._incoming.iterdir(), *self.folder.glob("datasets/*/source")):
+            with contextlib.suppress(FileNotFoundError):  # An upload that was just now finished, or given up.
+                if path.stat().st_mtime < moment:
+                    found.append(str(path.relative_to(self.folder)))
+        return found
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files, and folders that are empty then."""

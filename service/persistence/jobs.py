@@ -173,7 +173,7 @@ def _queue_positions(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
     queued = [job.id for job in jobs if job.state == "queued"]
     if not queued:
         return {}
-    place = func.row_number().over(order_by=(Job.priority.desc(), Job.queued_at, Job.id)) - 1
+    place = func.row_number().over(order_by=(Job.priority.desc(), Job.id)) - 1
     line = select(Job.id.label("id"), place.label("ahead")).where(Job.state == "queued").subquery()
     return {job_id: ahead for job_id, ahead in session.execute(select(line.c.id, line.c.ahead).where(line.c.id.in_(queued)))}
 

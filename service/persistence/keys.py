@@ -42,6 +42,11 @@ def any_active(session: Session, now: datetime) -> bool:
     return bool(session.scalar(select(exists().where(_is_active(now)))))
 
 
+def any_made(session: Session) -> bool:
+    """Whether there ever was a key. One that expired or was revoked does not open the server to everybody again."""
+    return bool(session.scalar(select(exists().where(ApiKey.id.is_not(None)))))
+
+
 def page(session: Session, project_id: str, before: str | None, limit: int) -> list[ApiKey]:
     """Return up to `limit` keys of the project, newest first, of those made before the key `before`."""
     query = select(ApiKey).where(ApiKey.project_id == project_id).order_by(ApiKey.id.desc()).limit(limit)

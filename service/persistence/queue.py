@@ -4,7 +4,7 @@ An agent claims work under a new fence and may write to it while that fence stan
 so whatever a lost holder still sends is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -57,11 +57,16 @@ def agents_of_home(session: Session, home_id: str) -> list[str]:
 
 
 def claim_job(session: Session, agent_id: str, devices: Sequence[str], now: datetime) -> tuple[Claim, Job, Dataset] | None:
-    """Hand the best queued job that fits `devices` to the agent under a new fence, to be trained from the start."""
+    """Hand the best queued job that fits `devices` to the agent under a new fence, to be trained from the start.
+
+    LostClaim when the agent has been declared lost: nobody would give back what it claims.
+    """
+    _hold_alive(session, agent_id)
     job = session.scalar(
         select(Job)
         .where(Job.state == "queued", Job.device.in_(devices))
-        .order_by(Job.priority.desc(), Job.queued_at, Job.id)
+        # Ids sort by the time of submission: a job that comes back keeps its place.
+        .order_by(Job.priority.desc(), Job.id)
         .limit(1)
         # Agents asking at the same moment pass over each other's row instead of waiting.
         .with_for_update(skip_locked=True)
@@ -80,7 +85,11 @@ def claim_job(session: Session, agent_id: str, devices: Sequence[str], now: date
 
 
 def claim_dataset(session: Session, agent_id: str) -> tuple[Claim, str, DatasetOptions] | None:
-    """Hand the oldest unread file to the agent under a new fence: the claim, the file's path and how to read it."""
+    """Hand the oldest unread file to the agent under a new fence: the claim, the file's path and how to read it.
+
+    LostClaim when the agent has been declared lost.
+    """
+    _hold_alive(session, agent_id)
     dataset = session.scalar(
         select(Dataset)
         .where(Dataset.state == "processing", Dataset.agent_id.is_(None))
@@ -108,9 +117,34 @@ def cancelling(session: Session, agent_id: str) -> list[str]:
     return list(session.scalars(select(Job.id).where(Job.agent_id == agent_id, Job.state == "cancelling")))
 
 
-def held_jobs(session: Session, agent_id: str) -> set[tuple[str, int]]:
-    """Id and fence of each job the agent holds."""
-    return {(job_id, fence) for job_id, fence in session.execute(select(Job.id, Job.fence).where(Job.agent_id == agent_id))}
+def give_back_strays(session: Session, agent_id: str, known: Collection[str], now: datetime) -> list[str]:
+    """Give back what the agent holds in the record but does not know of; return what that was.
+
+    It comes from a connection that broke after the database had committed a claim and before it could say so.
+    """
+    jobs = [job for job in session.scalars(select(Job).where(Job.agent_id == agent_id).with_for_update()) if job.id not in known]
+    for job in jobs:
+        _give_back(session, job, "lost", now)
+    rows = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).with_for_update())
+    datasets = [dataset for dataset in rows if dataset.id not in known]
+    for dataset in datasets:
+        release_dataset(session, dataset)
+    return [*(job.id for job in jobs), *(dataset.id for dataset in datasets)]
+
+
+def held(session: Session, agent_id: str) -> set[str]:
+    """Ids of all the agent holds in the record."""
+    return {
+        *session.scalars(select(Job.id).where(Job.agent_id == agent_id)),
+        *session.scalars(select(Dataset.id).where(Dataset.agent_id == agent_id)),
+    }
+
+
+def _hold_alive(session: Session, agent_id: str) -> None:
+    """Make sure that nobody declares the agent lost before this transaction ends."""
+    alive = select(Agent.id).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).with_for_update(read=True)
+    if session.scalar(alive) is None:
+        raise LostClaim(f"agent {agent_id} was declared lost")
 
 
 def end_attempt(session: Session, job: Job, outcome: str, detail: str | None, now: datetime) -> None:

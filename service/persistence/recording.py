@@ -99,7 +99,7 @@ def _record_success(session: Session, job: Job, message: Succeeded, now: datetim
             session.add(FinalMetric(job_id=job.id, name=f"{split}/{name}", **metric.model_dump()))
     session.add(JobEvaluation(job_id=job.id, body=message.evaluation))
     for file in message.files:
-        path = f"{job_folder(job.id, job.fence)}/{file.path}"
+        path = f"{job_folder(job.id)}/{job.fence}/{file.path}"
         session.add(Artifact(job_id=job.id, name=file.name, path=path, bytes=file.bytes, sha256=file.sha256))
     if job.progress is not None:
         job.progress = job.progress.model_copy(update={"eta_s": 0.0})
@@ -108,13 +108,13 @@ def _record_success(session: Session, job: Job, message: Succeeded, now: datetim
     events.move_job(session, job, "succeeded", "trained", now)
 
 
-def job_folder(job_id: str, fence: int) -> str:
-    """Where an attempt writes its files, under the files' root: a later attempt never meets an earlier one's."""
-    return f"jobs/{job_id}/{fence}"
+def job_folder(job_id: str) -> str:
+    """Where a job's attempts write, each into a folder named by its fence: a later one never meets an earlier one's files."""
+    return f"jobs/{job_id}"
 
 
-def dataset_folder(dataset_id: str, fence: int) -> str:
-    return f"datasets/{dataset_id}/{fence}"
+def dataset_folder(dataset_id: str) -> str:
+    return f"datasets/{dataset_id}"
 
 
 def _upsert(session: Session, table: type[Any], rows: list[dict[str, Any]]) -> None:

@@ -181,7 +181,6 @@ class Job(Leased, Table):
         Index(
             "ix_jobs_queue",
             "priority",
-            "queued_at",
             "id",
             postgresql_where=text("state = 'queued'"),
             sqlite_where=text("state = 'queued'"),

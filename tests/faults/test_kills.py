@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import func, select
 
@@ -135,7 +136,7 @@ def test_sigterm_gives_work_back_and_leaves_no_process(serve: ServerFactory, dat
 
     assert status == 0
     assert time.monotonic() - started < 30
-    assert not any(process.is_running() and process.status() != "zombie" for process in family)
+    assert psutil.wait_procs(family, timeout=10)[1] == []
     server.start()
     _assert_all_succeeded_once(server, database, job_ids)
 

@@ -9,7 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from counterweight.contracts.datasets import DatasetOptions
+from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask
 from tests.ingest.conftest import Read, Refuse
+from workers.ingest.reader import ingest
 
 LABELS = ["a", "b", "a", "b"]
 
@@ -176,3 +179,25 @@ def test_an_encrypted_file_is_refused(refuse: Refuse) -> None:
 
 def test_a_format_that_the_content_denies_is_refused(refuse: Refuse, tmp_path: Path) -> None:
     assert refuse(parquet(tmp_path, x=[1, 2, 3, 4], y=LABELS), target="y", format="csv").code == "format_mismatch"
+
+
+def test_a_label_that_is_no_number_is_a_missing_label(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": [1.0, 2.0, 3.0], "y": [0.0, float("nan"), 1.0]}), path)
+
+    answer = ingest(IngestTask(source=str(path), folder=str(tmp_path / "out"), options=DatasetOptions(target="y")))
+
+    assert isinstance(answer, IngestRefused)
+    assert answer.code == "missing_labels"
+
+
+def test_a_number_that_means_missing_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": [1.5, -999.0, 3.0, 4.0], "n": [1, 2, -999, 4], "y": ["u", "v", "u", "v"]}), path)
+
+    options = DatasetOptions(target="y", null_values=["-999"])
+    answer = ingest(IngestTask(source=str(path), folder=str(tmp_path / "out"), options=options))
+
+    assert isinstance(answer, Ingested)
+    assert [column.missing for column in answer.facts.columns] == [1, 1, 0]
+    assert pq.read_table(tmp_path / "out" / answer.table).column("a").to_pylist() == [1.5, None, 3.0, 4.0]

@@ -145,6 +145,11 @@ def _with_point(cell: str, notation: Notation) -> str:
     return cell if notation.decimal == "." else f"replace({cell}, {quoted(notation.decimal)}, '.')"
 
 
+def without_missing(written: str, cell: str, notation: Notation) -> str:
+    """Return the SQL value of a typed cell, NULL where what it is written as means missing."""
+    return f"CASE WHEN {written} IN {_words(notation.missing_words)} THEN NULL ELSE {cell} END" if notation.missing_words else cell
+
+
 def _words(words: tuple[str, ...] | list[str]) -> str:
     return "(" + ", ".join(quoted(word) for word in words) + ")"
 

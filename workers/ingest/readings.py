@@ -60,7 +60,7 @@ def selected(source: Source, readings: list[Reading], positions: Sequence[int]) 
         cell = f"c{position}"
         written = as_written(cell, source.sql_types[position])
         if reading.kind == "stored":
-            columns.append(cell)
+            columns.append(f"{cells.without_missing(written, cell, source.notation)} AS {cell}")
         elif reading.kind == "number":
             columns.append(f"{written} AS {cell}, {cells.as_double(written, source.notation)} AS d{position}")
         elif reading.kind == "text":
@@ -103,6 +103,9 @@ def as_written(cell: str, sql_type: str) -> str:
     if sql_type == "VARCHAR":
         return cell
     if is_fractional(sql_type):
+        # DuckDB keeps NaN apart from NULL; in a table both mean that nothing is known.
+        if sql_type in ("FLOAT", "DOUBLE"):
+            cell = f"CASE WHEN isnan({cell}) THEN NULL ELSE {cell} END"
         return f"CASE WHEN {cell} = trunc({cell}) AND abs({cell}) < 1e15 THEN {cell}::BIGINT::VARCHAR ELSE {cell}::VARCHAR END"
     return f"{cell}::VARCHAR"
 

@@ -100,9 +100,9 @@ def _threshold(subject: Subject, log_p: Floats, labels: Ints) -> ThresholdChoice
 
 def _split(subject: Subject, log_p: Floats, labels: Ints, threshold: ThresholdChoice) -> SplitEvaluation:
     counts = np.bincount(labels, minlength=len(subject.classes))
-    rankings = [ranked(np.exp(log_p[:, index]), labels == index) for index in range(len(subject.classes))]
+    rankings = [ranked(_odds(log_p, index), labels == index) for index in range(len(subject.classes))]
     cells = metrics.confusion(labels, _decisions(subject, log_p, threshold), len(subject.classes))
-    shown = range(len(subject.classes)) if subject.positive is None else [subject.positive]
+    curves = [Curves(precision_recall=_curve(ranked(np.exp(log_p[:, index]), labels == index))) for index in range(len(subject.classes))]
     of_rankings, of_classes = _ranking_metrics(subject, rankings, labels, counts)
     return SplitEvaluation(
         rows=len(labels),
@@ -116,8 +116,14 @@ def _split(subject: Subject, log_p: Floats, labels: Ints, threshold: ThresholdCh
         },
         baselines={"constant": _constant(subject, labels)},
         confusion=Confusion(labels=list(subject.classes), counts=cells.tolist()),
-        curves={subject.classes[index]: Curves(precision_recall=_curve(rankings[index])) for index in shown},
+        curves=Curves(precision_recall=None) if subject.positive is None else curves[subject.positive],
+        class_curves=dict(zip(subject.classes, curves, strict=True)) if subject.positive is None else {},
     )
+
+
+def _odds(log_p: Floats, index: int) -> Floats:
+    """Return scores that rank rows as the probability of a class does, without ties where it rounds to 1."""
+    return log_p[:, index] - log_p[:, 1 - index] if log_p.shape[1] == 2 else log_p[:, index]
 
 
 def _decisions(subject: Subject, log_p: Floats, threshold: ThresholdChoice) -> Ints:
