@@ -74,7 +74,7 @@ async def upload_dataset(
     caller: Submitter,
     key: IdempotencyKey,
     name: Annotated[str | None, Query(description="With a body that is the file itself: what to call the dataset.")] = None,
-    options: Annotated[str | None, Query(description="With a body that is the file itself: how to read it, as JSON.")] = None,
+    options: Annotated[str | None, Query(description="How to read the file, as JSON; a form's own field goes before it.")] = None,
 ) -> Response:
     """Upload a table: as a form with a `file`, as a body that is the file, or as JSON naming a dataset to read in another way.
 
@@ -87,11 +87,11 @@ async def upload_dataset(
         return respond(await run_in_threadpool(_read_otherwise, service, caller, key, wanted))
     with service.files.receive() as incoming:
         limit = service.settings.max_upload_bytes
+        texts = {field: text for field, text in (("name", name), ("options", options)) if text is not None}
         if uploads.content_type(request) == uploads.FORM:
-            texts = await uploads.receive_form(request, incoming, limit)
+            texts |= await uploads.receive_form(request, incoming, limit)
         else:
             await uploads.receive_raw(request, incoming, limit)
-            texts = {field: text for field, text in (("name", name), ("options", options)) if text is not None}
         described = _described(texts)
         called = described.name or texts.get("filename") or "dataset"
         return respond(await run_in_threadpool(_keep, service, caller, key, incoming, called, described.options))

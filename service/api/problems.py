@@ -88,7 +88,7 @@ def respond(request_id: str, path: str, refusal: ServiceError, headers: dict[str
         instance=path,
         request_id=request_id,
         errors=refusal.errors if isinstance(refusal, Invalid) else [],
-        allowed_actions=refusal.allowed_actions if isinstance(refusal, WrongState) else None,
+        allowed_actions=_actions(refusal, meaning.status),
     )
     extra = dict(headers or {})
     if isinstance(refusal, NotReady) or meaning.status == 503:
@@ -96,6 +96,13 @@ def respond(request_id: str, path: str, refusal: ServiceError, headers: dict[str
     if meaning.status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="counterweight"'
     return Response(problem.model_dump_json(exclude_defaults=True), meaning.status, extra, MEDIA_TYPE)
+
+
+def _actions(refusal: ServiceError, status: int) -> list[str] | None:
+    """Every 409 tells what may be done now; where only waiting helps, that is nothing."""
+    if isinstance(refusal, WrongState):
+        return refusal.allowed_actions
+    return [] if status == 409 else None
 
 
 def refused(code: str, detail: str) -> ServiceError:
