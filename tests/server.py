@@ -28,6 +28,7 @@ class Server:
 
     def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
+        self.command = [sys.executable, "-P", "-m", "service"]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERWEIGHT_")}
@@ -48,9 +49,7 @@ class Server:
     def start(self) -> "Server":
         """Start it and return once it answers."""
         with (self.home.parent / f"{self.home.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "service"], env=self.environment, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home.parent
-            )
+            self.process = subprocess.Popen(self.command, env=self.environment, stderr=log, stdin=subprocess.DEVNULL, cwd=self.home.parent)
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
