@@ -1,6 +1,7 @@
 """Column types that both databases read back as the same Python values."""
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -36,7 +37,11 @@ class Stored(TypeDecorator[Any]):
     def __init__(self, kind: Any) -> None:
         super().__init__()
         self.kind = kind
-        self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        # Made when first used: a process that starts should not wait for the validators of every column.
+        return TypeAdapter(self.kind)
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         kind = JSONB(none_as_null=True) if dialect.name == "postgresql" else JSON(none_as_null=True)
