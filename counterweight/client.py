@@ -18,10 +18,11 @@ from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.jobs import JobSpec, JobView, MetricsView, Transition
 from counterweight.contracts.keys import KeyView, NewKey, NewKeyView
 from counterweight.contracts.pages import Page
-from counterweight.errors import WaitTimeout
+from counterweight.errors import ServerUnreachable, WaitTimeout
 from counterweight.settings import ClientSettings
 
 LONGEST_HOLD_S = 30
+RESTART_PATIENCE_S = 60.0
 PAGE_SIZE = 200
 
 
@@ -201,7 +202,19 @@ def _watch(
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise WaitTimeout(f"not done within {timeout_s:g} s; it goes on")
-        seen = get(min(every_s, left_s), seen.version)
+        seen = _outlasting(get, min(every_s, left_s), seen.version)
+
+
+def _outlasting(get: Callable[[float, int | None], Resource], wait_s: float, since_version: int) -> Resource:
+    """Read on through a restart of the server; ServerUnreachable when it stays away."""
+    give_up = time.monotonic() + RESTART_PATIENCE_S
+    while True:
+        try:
+            return get(wait_s, since_version)
+        except ServerUnreachable:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(1)
 
 
 def _last(resources: Iterator[Resource]) -> Resource:

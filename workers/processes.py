@@ -121,9 +121,11 @@ class Nursery:
         threading.Thread(target=self._warm_up, daemon=True, name="warm-up").start()
 
     def _warm_up(self) -> None:
-        process = self._warm.Process(target=trainer_child.nothing)
-        process.start()
-        process.join()
+        # It breaks off when the agent is told to stop before the fork server is up.
+        with contextlib.suppress(EOFError, OSError):
+            process = self._warm.Process(target=trainer_child.nothing)
+            process.start()
+            process.join()
 
     def start_trainer(self, task: TrainerTask) -> TrainerProcess:
         ours, theirs = self._warm.Pipe()

@@ -146,7 +146,8 @@ def _details(job: "JobView") -> Cells:
         "dataset": job.dataset.id,
         "learner": job.spec.learner.kind,
         "seed": str(job.spec.training.seed),
-        "notes": "; ".join(job.loss.notes),
+        "class weights": ", ".join(f"{label} {weight:.4g}" for label, weight in job.loss.resolved.weights.items()),
+        "notes": "; ".join([*job.loss.notes, *([] if job.resolved is None else job.resolved.notes)]),
         **{name: _metric(metric) for name, metric in sorted(job.metrics.items())},
         "model": job.model_id or "",
         "error": "" if error is None else f"{error.failure_class}: {error.detail}",
@@ -158,5 +159,5 @@ def _details(job: "JobView") -> Cells:
 def _metric(metric: "Metric") -> str:
     if metric.value is None:
         return f"undefined: {metric.reason}"
-    interval = metric.reason if metric.low is None or metric.high is None else f"{metric.low:.3f} to {metric.high:.3f}"
+    interval = metric.reason if metric.low is None or metric.high is None else f"{metric.low:.4f} to {metric.high:.4f}"
     return f"{metric.value:.4f} ({interval})"

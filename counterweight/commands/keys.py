@@ -38,7 +38,7 @@ def create(
         made = client.keys.create(document)
     print_one(made, output, quiet, _secret)
     if output == "table" and not quiet:
-        sys.stderr.write("Keep the key now; it is not told again.\n")
+        sys.stderr.write("Keep the key now; it is not told again. Every request needs one from now on: export COUNTERWEIGHT_API_KEY=…\n")
 
 
 @app.command("list")

@@ -23,7 +23,7 @@ from counterweight.errors import ClientError
 
 LOSSES: Mapping[str, CrossEntropy | BalancedCrossEntropy | Focal] = {
     "cross-entropy": CrossEntropy(),
-    "balanced cross-entropy": BalancedCrossEntropy(),
+    "balanced CE": BalancedCrossEntropy(),
     "focal, gamma 2": Focal(gamma=2.0),
 }
 SEEDS = (0, 1)

@@ -73,7 +73,10 @@ def authenticator(settings: ServerSettings, database: Database) -> Authenticate:
                 return Caller(DEFAULT_PROJECT, "admin")
         if caller is None:
             found = "this API key is unknown, expired or revoked" if authorization else "this server needs an API key"
-            raise Unauthenticated(f"{found}; send `Authorization: Bearer cw_…`, and make a key with `counterweight keys create`")
+            raise Unauthenticated(
+                f"{found}; send `Authorization: Bearer cw_…` (the command line reads it from "
+                "COUNTERWEIGHT_API_KEY). On the server's own host, `counterweight keys create NAME --scope admin --offline` makes one"
+            )
         return caller
 
     return authenticate

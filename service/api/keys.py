@@ -9,6 +9,7 @@ from service.api.bodies import StrictRoute
 from service.api.dependencies import Admin, After, IdempotencyKey, Limit, ReadSession, WriteSession, now
 from service.api.problems import declared
 from service.domain.cursors import cursor_after, id_before
+from service.domain.errors import Invalid
 from service.persistence import idempotency, keys
 from service.persistence.idempotency import Answer
 
@@ -18,6 +19,12 @@ router = APIRouter(prefix="/api-keys", tags=["api-keys"], route_class=StrictRout
 @router.post("", operation_id="api_keys_create", status_code=201, responses=declared(409, 413, 415))
 def create_key(new: NewKey, caller: Admin, session: WriteSession, idempotency_key: IdempotencyKey, response: Response) -> NewKeyView:
     """Make an API key. Its secret is in this answer and nowhere else. From the first key on, every request needs one."""
+    if new.scope != "admin" and not keys.any_made(session):
+        raise Invalid.at(
+            "/scope",
+            "first_key_not_admin",
+            "the first key must have scope `admin`: from then on every request needs a key, and only an admin's can make others",
+        )
     moment = now()
     made: list[NewKeyView] = []
 

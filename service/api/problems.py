@@ -57,6 +57,7 @@ CODES: dict[str, Meaning] = {
     "target_excluded": _INVALID,
     "single_class": _INVALID,
     "class_too_rare": _INVALID,
+    "first_key_not_admin": _INVALID,
     "class_missing_from_part": _INVALID,
     "unknown_column": _INVALID,
     "not_a_part_column": _INVALID,

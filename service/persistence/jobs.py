@@ -1,9 +1,9 @@
 """Jobs in the record: making them, finding them, and showing them."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, Select, func, select, type_coerce
+from sqlalchemy import JSON, Select, exists, func, select, type_coerce
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql.elements import ColumnElement
@@ -25,7 +25,10 @@ from counterweight.contracts.losses import ResolvedLoss
 from service.domain import lifecycle
 from service.domain.errors import NotFound, WrongState
 from service.persistence import events
-from service.persistence.tables import Attempt, Dataset, Job, JobEvaluation
+from service.persistence.tables import Agent, Attempt, Dataset, Job, JobEvaluation
+
+NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
+WORKER_SILENT = timedelta(minutes=2)
 
 _SHOWN: tuple[ORMOption, ...] = (
     joinedload(Job.dataset).load_only(Dataset.id, Dataset.sha256),
@@ -103,7 +106,8 @@ def cancel(session: Session, project_id: str, job_id: str, now: datetime) -> Job
 def views(session: Session, jobs: Sequence[Job], now: datetime) -> list[JobView]:
     """Return jobs as the service answers them."""
     ahead = _queue_positions(session, jobs)
-    return [_view(job, ahead.get(job.id), now) for job in jobs]
+    obstacles = [] if not ahead or _has_worker(session, now) else [NO_WORKER]
+    return [_view(job, QueueView(position=ahead.get(job.id), blocked_by=obstacles if job.id in ahead else []), now) for job in jobs]
 
 
 def attempts(job: Job) -> list[AttemptRecord]:
@@ -114,7 +118,7 @@ def attempts(job: Job) -> list[AttemptRecord]:
     ]
 
 
-def _view(job: Job, ahead: int | None, now: datetime) -> JobView:
+def _view(job: Job, place: QueueView, now: datetime) -> JobView:
     path = f"/api/v1/jobs/{job.id}"
     return JobView(
         id=job.id,
@@ -131,7 +135,7 @@ def _view(job: Job, ahead: int | None, now: datetime) -> JobView:
         is_terminal=lifecycle.is_terminal(job.state),
         allowed_actions=lifecycle.allowed_actions(job.state),
         dataset=DatasetRef.model_validate(job.dataset),
-        queue=QueueView(position=ahead),
+        queue=place,
         progress=job.progress,
         latest={series.name: SeriesSummary.model_validate(series) for series in job.series},
         metrics={metric.name: Metric.model_validate(metric) for metric in job.results},
@@ -166,6 +170,11 @@ def _usage(job: Job, now: datetime) -> Usage:
     elif job.state in lifecycle.HELD and job.started_at is not None:
         run_s += max(0.0, (now - job.started_at).total_seconds())
     return Usage(queued_s=queued_s, run_s=run_s, gpu_s=job.gpu_s)
+
+
+def _has_worker(session: Session, now: datetime) -> bool:
+    """Whether some worker has shown lately that it lives."""
+    return bool(session.scalar(select(exists().where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT))))
 
 
 def _queue_positions(session: Session, jobs: Sequence[Job]) -> dict[str, int]:

@@ -91,3 +91,10 @@ def test_an_expiry_needs_a_moment_with_a_zone(api: Api, expires_at: object) -> N
     answer = api.post("/api/v1/api-keys", content=body, headers={"Content-Type": "application/json"})
 
     assert answer.status_code in (400, 422)
+
+
+def test_the_first_key_must_be_an_admins(api: Api) -> None:
+    answer = api.post("/api/v1/api-keys", json={"name": "me"})
+
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "first_key_not_admin"

@@ -44,7 +44,7 @@ def test_a_kept_demo_compares_three_losses_and_serves_until_ctrl_c(apart: Comman
 
     assert process.returncode == 0
     assert f"{found['server']} stays up" in told
-    assert [row["loss"] for row in found["losses"]] == ["cross-entropy", "balanced cross-entropy", "focal, gamma 2"]
+    assert [row["loss"] for row in found["losses"]] == ["cross-entropy", "balanced CE", "focal, gamma 2"]
     assert len({run["job_id"] for run in found["jobs"]}) == 6
     assert all(f"{row['average_precision']:.3f}" in printed for row in found["losses"])
     assert "Verdict:" in printed

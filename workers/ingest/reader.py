@@ -16,7 +16,7 @@ from workers.ingest.parquet_source import damaged, open_parquet
 from workers.ingest.readings import first_readings
 from workers.ingest.sources import Source
 from workers.ingest.table import publish, write_table
-from workers.ingest.target import find_classes, find_positive_label, target_position
+from workers.ingest.target import find_classes, find_positive_label, label_notes, target_position
 
 TABLE = "table.parquet"
 _WORKSPACE = ".reading"
@@ -76,6 +76,6 @@ def _written(task: IngestTask, database: duckdb.DuckDBPyConnection, source: Sour
         positive_label=find_positive_label(options, classes) if classes else None,
         classes=classes,
         part_classes=part_classes(database, partial, columns, target),
-        notes=[*source.notes, *settling_notes, *text_notes],
+        notes=[*source.notes, *settling_notes, *text_notes, *label_notes(classes)],
     )
     return facts, partial

@@ -57,6 +57,19 @@ def find_classes(database: duckdb.DuckDBPyConnection, table: Path, source: Sourc
     return [ClassShare(label=label, count=labels[label], fraction=labels[label] / source.rows) for label in class_order(labels)]
 
 
+def label_notes(classes: list[ClassShare]) -> list[str]:
+    """Tell of labels that differ in nothing but case: they stay apart, and are often one class."""
+    alike: dict[str, list[ClassShare]] = {}
+    for share in classes:
+        alike.setdefault(share.label.casefold(), []).append(share)
+    return [
+        f"The labels {' and '.join(f'{shown(share.label)} ({share.count} rows)' for share in group)} differ in case only and were kept as "
+        "classes of their own; if they are one class, write them alike."
+        for group in alike.values()
+        if len(group) > 1
+    ]
+
+
 def class_order(labels: Sequence[str] | dict[str, int]) -> list[str]:
     """Return the labels in class order: by value when all are numbers, by code point otherwise."""
     if all(is_number(label) for label in labels):

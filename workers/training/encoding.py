@@ -161,7 +161,10 @@ def _fit_categories(table: pa.Table, name: str, rows: Rows) -> CategoricalColumn
     if distinct == 0:
         return "it has no value in the training rows"
     if distinct > MOST_CATEGORIES and distinct > known / 2:
-        return f"nearly all of its cells differ ({distinct} texts in {known} training rows), so it names rows and describes none"
+        return (
+            f"nearly all of its cells differ ({distinct} texts in {known} training rows), so it names rows and describes none; if it holds "
+            "numbers, the dataset's notes name the cell that is not one"
+        )
     has_missing = known < len(codes)
     if distinct == 1 and not has_missing:
         return f"it is {column.texts[int(counts.argmax())]!r} in all training rows"
