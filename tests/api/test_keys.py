@@ -27,7 +27,7 @@ def test_a_new_key_is_told_once(api: Api) -> None:
 
 @SQLITE
 def test_the_record_holds_no_secret(api: Api, database: Database) -> None:
-    secret = api.post("/api/v1/api-keys", json={"name": "ci"}).json()["key"]
+    secret = api.post("/api/v1/api-keys", json={"name": "ci", "scope": "admin"}).json()["key"]
 
     with database.read() as session:
         row = session.scalars(select(ApiKey)).one()

@@ -1,8 +1,10 @@
 """Processes are killed in mid-training: every acknowledged job still succeeds, once, with each step once."""
 
+import contextlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -104,8 +106,7 @@ def test_a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on(serve: S
     frozen = [agent, *agent.children(recursive=True)]
     rescuer = None
     try:
-        for process in frozen:
-            process.send_signal(signal.SIGSTOP)
+        _freeze(frozen, database)
         rescuer = _start_worker(server, "rescuer")
         server.wait(f"/jobs/{job_ids[0]}", lambda job: job["attempt"]["number"] == 2)
 
@@ -160,6 +161,31 @@ def test_a_second_start_on_the_same_home_says_so(serve: ServerFactory) -> None:
 
     assert second.returncode == 1
     assert "already serves" in second.stderr
+
+
+def _freeze(family: list[psutil.Process], database: Database) -> None:
+    """Stop a worker with all its children, between two of its writes.
+
+    Stopped within one it would keep SQLite's only write lock, and nobody could go on before it does: not what is tested here.
+    """
+    for _ in range(100):
+        for process in family:
+            process.send_signal(signal.SIGSTOP)
+        if not database.is_sqlite or _can_write(database):
+            return
+        for process in family:
+            process.send_signal(signal.SIGCONT)
+    raise AssertionError("the worker is always writing")
+
+
+def _can_write(database: Database) -> bool:
+    with contextlib.closing(sqlite3.connect(str(database.url.database), timeout=0.5, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
 
 
 def _start_worker(server: Server, name: str) -> "subprocess.Popen[bytes]":

@@ -214,3 +214,10 @@ def test_a_column_of_parts_with_another_word_is_no_column_of_parts(read: Read) -
     result = read("x,part,y\n1,train,a\n2,test,b\n3,holdout,a\n4,train,b\n", target="y")
 
     assert result.facts.part_classes == {}
+
+
+def test_labels_that_differ_in_case_only_stay_apart_and_are_noted(read: Read) -> None:
+    result = read("a,y\n1,yes\n2,Yes\n3,no\n4,no\n", target="y")
+
+    assert result.classes == {"Yes": 1, "no": 2, "yes": 1}
+    assert any("'Yes' (1 rows) and 'yes' (1 rows)" in note for note in result.facts.notes)
