@@ -58,7 +58,8 @@ class Supervisor:
     def run(self) -> int:
         """Run until `stop` or until a part cannot run; return the exit status."""
         for part in self._parts:
-            threading.Thread(target=self._start, args=(part,), daemon=True).start()
+            begin = self._start if part.runs is None else self._await_end
+            threading.Thread(target=begin, args=(part,), daemon=True).start()
         status = 0
         while status == 0 and (ended := self._events.get()) is not None:
             status = self._after_end(ended)
@@ -73,10 +74,11 @@ class Supervisor:
         # The child reads its end of this pipe: when we are gone, however we ended, it sees the end and goes too.
         part.runs = subprocess.Popen([sys.executable, "-P", "-m", *part.command], stdin=subprocess.PIPE, pass_fds=part.descriptors)
         part.started_at = time.monotonic()
-        threading.Thread(target=self._await_end, args=(part, part.runs), daemon=True).start()
+        self._await_end(part)
 
-    def _await_end(self, part: Part, process: "subprocess.Popen[bytes]") -> None:
-        process.wait()
+    def _await_end(self, part: Part) -> None:
+        assert part.runs is not None
+        part.runs.wait()
         self._events.put(part)
 
     def _after_end(self, part: Part) -> int:
@@ -111,7 +113,8 @@ class Supervisor:
                 process.wait()
 
 
-def main() -> int:
+def main(api: "subprocess.Popen[bytes]", channel: socket.socket) -> int:
+    """Supervise an API that is loading already and waits at the other end of `channel` for its socket; return the exit status."""
     settings = read_server_settings()
     logs.configure(settings.log_format)
     path = settings.home / "serve.lock"
@@ -128,7 +131,8 @@ def main() -> int:
             f"Cannot listen on {settings.bind}: {error.strerror}. Stop what listens there, or choose another port: --port 8322\n"
         )
         return 1
-    supervisor = Supervisor(_parts(settings, listener))
+    socket.send_fds(channel, [b"s"], [listener.fileno()])
+    supervisor = Supervisor(_parts(settings, listener, api))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: supervisor.stop())
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -146,8 +150,8 @@ def _is_current(database: Path) -> bool:
         return False
 
 
-def _parts(settings: ServerSettings, listener: socket.socket) -> list[Part]:
-    parts = [Part("API", ["service.api", "--fd", str(listener.fileno())], (listener.fileno(),))]
+def _parts(settings: ServerSettings, listener: socket.socket, api: "subprocess.Popen[bytes]") -> list[Part]:
+    parts = [Part("API", ["service.api", "--fd", str(listener.fileno())], (listener.fileno(),), runs=api, started_at=time.monotonic())]
     if settings.embedded_database is not None and not _is_current(settings.embedded_database):
         # Beside the others, which wait for it: loading them takes longer than the migration.
         parts.insert(0, Part("migration", ["service.migrate"], once=True))

@@ -21,3 +21,10 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def receive(channel: int) -> int | None:
+    """Wait for a listening socket to come over a Unix socket; None when its other end is closed instead."""
+    with socket.socket(fileno=channel) as connection:
+        descriptors = socket.recv_fds(connection, 1, 1)[1]
+    return descriptors[0] if descriptors else None
