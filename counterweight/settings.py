@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+INVALID = 2
+"""The exit status of a command that was given something it cannot use."""
+
 MISCONFIGURED = 78
 """The exit status that says: starting again would not help (EX_CONFIG of sysexits.h)."""
 
@@ -112,9 +115,9 @@ def read_server_settings() -> ServerSettings:
     try:
         return ServerSettings()
     except ValidationError as error:
-        lines = [f"COUNTERWEIGHT_{'.'.join(map(str, flaw['loc'])).upper()}: {flaw['msg']}" for flaw in error.errors()]
-        sys.stderr.write("\n".join(lines) + "\n")
-        sys.exit(MISCONFIGURED)
+        flaws = [f"  COUNTERWEIGHT_{str(flaw['loc'][0]).upper()}: {flaw['msg'].removeprefix('Value error, ')}" for flaw in error.errors()]
+        sys.stderr.write("\n".join(["Error: the settings cannot be used", *flaws]) + "\n")
+        sys.exit(INVALID)
 
 
 class ClientSettings(BaseSettings):

@@ -56,17 +56,7 @@ def run_instead(module: str, arguments: Sequence[str], environment: Mapping[str,
 def _become(module: str, settings: Mapping[str, object | None]) -> NoReturn:
     require_server()
     given = {f"COUNTERWEIGHT_{name}": str(value) for name, value in settings.items() if value is not None}
-    environment = {**os.environ, **given}
-    _check_settings(environment)
-    run_instead(module, [], environment)
-
-
-def _check_settings(environment: Mapping[str, str]) -> None:
-    """Raise pydantic's ValidationError for settings no server process could start with, here where it is told in words."""
-    from counterweight.settings import ServerSettings  # noqa: PLC0415  # Takes 0.2 s, which `--help` should not wait for.
-
-    os.environ.update(environment)
-    ServerSettings()
+    run_instead(module, [], {**os.environ, **given})
 
 
 def _address(bind: str | None, port: int | None) -> str | None:
