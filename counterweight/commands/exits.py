@@ -27,7 +27,6 @@ UNREACHABLE = 5
 TIMED_OUT = 124
 INTERRUPTED = 130
 
-OF_STATE = {"succeeded": SUCCEEDED, "ready": SUCCEEDED, "failed": FAILED, "cancelled": CANCELLED}
 """What the final state of a job or a dataset comes to."""
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from counterweight.contracts.messages import EpochDone
 from service.domain.errors import LostClaim
-from service.persistence import queue
+from service.persistence import events, jobs, queue
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Job
-from tests.factories import make_job
+from tests.factories import make_agent, make_job
 from workers.agent import Agent, Training
 from workers.devices import Slot
 from workers.processes import TrainerProcess
@@ -144,3 +144,40 @@ def test_stop_before_run_ends_at_once(database: Database, files: Files) -> None:
     runner.join(timeout=60)
 
     assert not runner.is_alive()
+
+
+def _listen_for_ever(connection: Connection) -> None:
+    while True:
+        connection.recv_bytes()
+
+
+def test_a_trainer_that_does_not_stop_when_told_is_ended(database: Database, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.agent.CANCEL_PATIENCE_S", 0.0)
+    claim = _claimed(database, agent)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_listen_for_ever, args=(theirs,))
+    process.start()
+    agent._trainings[claim.id] = Training(claim, 0, TrainerProcess(process, ours))
+    with database.write() as session:
+        events.move_job(session, session.get_one(Job, claim.id), "cancelling", "cancelled by its owner", NOW)
+
+    agent._pass_on_cancels()
+    agent._pass_on_cancels()
+
+    with database.read() as session:
+        assert session.get_one(Job, claim.id).state == "cancelled"
+    assert agent._trainings == {}
+
+
+@pytest.mark.parametrize(("has_worker", "obstacles"), [(False, [jobs.NO_WORKER]), (True, [])])
+def test_a_queued_job_says_when_no_worker_is_connected(database: Database, has_worker: bool, obstacles: list[str]) -> None:
+    with database.write() as session:
+        job = make_job(session)
+        if has_worker:
+            make_agent(session, beat_at=NOW)
+        found = jobs.get(session, job.project_id, job.id)
+
+        (view,) = jobs.views(session, [found], NOW)
+
+        assert view.queue.blocked_by == obstacles
