@@ -27,8 +27,6 @@ UNREACHABLE = 5
 TIMED_OUT = 124
 INTERRUPTED = 130
 
-"""What the final state of a job or a dataset comes to."""
-
 
 def explain(error: Exception) -> int:
     """Say what went wrong and the way out; return the exit code. Raises what is nobody's mistake but ours."""
