@@ -11,6 +11,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 BUSY_TIMEOUT_S = 30
 
+SILENT_TRANSACTION_S = 10
+"""So long PostgreSQL waits for the next word of a transaction. A process that was stopped or cut off in the middle of one would
+otherwise keep its locks for ever, and nobody could take over its work."""
+
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, TimeoutError)
 """What says that the database cannot serve now, and may again later: a restart, a failover, a pool that is all in use."""
 
@@ -52,7 +56,14 @@ class Database:
 
 
 def _postgres_engine(url: str) -> Engine:
-    return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=BUSY_TIMEOUT_S)
+    engine = create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=BUSY_TIMEOUT_S)
+
+    def configure(connection: Any, _record: object) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_TRANSACTION_S}s'")
+        connection.commit()
+
+    event.listen(engine, "connect", configure)
+    return engine
 
 
 def _sqlite_engine(url: str, *, writes: bool) -> Engine:

@@ -1,5 +1,6 @@
 """The queue: who gets what, who may write, and what becomes of work whose holder is gone."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain.errors import LostClaim
 from service.persistence import events, queue
-from service.persistence.database import Database
+from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.tables import Agent, Attempt, Dataset, Event, Job
 from tests.factories import make_dataset, make_job
 
@@ -176,3 +177,20 @@ def test_a_file_being_read_is_not_given_to_a_second_reader(database: Database) -
 
         assert first is not None
         assert second is None
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_transaction_whose_process_was_stopped_keeps_no_locks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.persistence.database.SILENT_TRANSACTION_S", 1)
+    with closing(Database(database_url)) as stopped, closing(Database(database_url)) as rescuer:
+        with stopped.write() as session:
+            agent = _agent(session, "agt_1")
+
+        with pytest.raises(DATABASE_AWAY), stopped.write() as session:
+            queue.beat(session, agent, NOW)
+            with rescuer.write() as other:
+                queue.retire_agent(other, agent, "lost", NOW)
+            queue.beat(session, agent, NOW)
+
+        with stopped.write() as session:
+            assert not queue.beat(session, agent, NOW)
