@@ -185,12 +185,14 @@ def test_a_transaction_whose_process_was_stopped_keeps_no_locks(database_url: st
     with closing(Database(database_url)) as stopped, closing(Database(database_url)) as rescuer:
         with stopped.write() as session:
             agent = _agent(session, "agt_1")
+        unfinished = stopped._writes()
+        queue.beat(unfinished, agent, NOW)
 
-        with pytest.raises(DATABASE_AWAY), stopped.write() as session:
-            queue.beat(session, agent, NOW)
-            with rescuer.write() as other:
-                queue.retire_agent(other, agent, "lost", NOW)
-            queue.beat(session, agent, NOW)
+        with rescuer.write() as session:
+            queue.retire_agent(session, agent, "lost", NOW)
 
+        with pytest.raises(DATABASE_AWAY):
+            queue.beat(unfinished, agent, NOW)
+        unfinished.close()
         with stopped.write() as session:
             assert not queue.beat(session, agent, NOW)
