@@ -20,6 +20,7 @@ from service.api.journal import Journal
 from service.api.waiting import Waiting
 from service.persistence.database import Database
 from service.persistence.files import Files
+from service.web import static_files
 
 PREFIX = "/api/v1"
 DESCRIPTION = "Upload a table whose classes are unequal, say which loss, and get trained, calibrated, honestly compared classifiers."
@@ -54,6 +55,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # FastAPI's documented way.
     app.add_exception_handler(HTTPException, problems.http_error)
     app.include_router(probes.router)
+    app.include_router(static_files.router)
     api = APIRouter(prefix=PREFIX)
     for part in (datasets, jobs, keys):
         api.include_router(part.router)

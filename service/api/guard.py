@@ -16,7 +16,8 @@ from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
 
 PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
-"""What needs no key."""
+PUBLIC_BELOW = ("/static/",)
+"""What needs no key, and below which nothing does: pages and their files. What pages show they ask for with the user's key."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_HEADERS = 100
@@ -47,7 +48,7 @@ class Guard:
         self._check_host(headers)
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers)
-        if scope["path"] not in PUBLIC:
+        if not is_public(scope["path"]):
             scope["state"]["caller"] = await run_in_threadpool(self._authenticate, headers.get("authorization"))
 
     def _check_host(self, headers: Headers) -> None:
@@ -58,6 +59,10 @@ class Guard:
         if _without_port(hosts[0]).lower() not in self._host_names:
             detail = f"this server does not answer to {hosts[0][:100]!r}; name it in COUNTERWEIGHT_ALLOWED_HOSTS if it should"
             raise refused("host_not_allowed", detail)
+
+
+def is_public(path: str) -> bool:
+    return path in PUBLIC or path.startswith(PUBLIC_BELOW)
 
 
 def authenticator(settings: ServerSettings, database: Database) -> Authenticate:
