@@ -69,16 +69,54 @@ class PrecisionRecallCurve(View):
     recall: list[float]
 
 
+class RocCurve(View):
+    """Hits and false alarms of "positive if score >= threshold", thresholds descending from one that calls no row positive.
+
+    At most 1,000 points, exact at the ends. With the class counts they give the confusion matrix at each threshold.
+    """
+
+    thresholds: list[float]
+    true_positive_rate: list[float]
+    false_positive_rate: list[float]
+
+
+class CalibrationCurve(View):
+    """What was predicted and what came: rows in order of their probability, in up to 15 bins of equal mass, equal ones together.
+
+    `predicted` is a bin's mean probability, `observed` its share of positive rows, `counts` its rows. The distances between
+    predicted and observed, weighed by the counts, sum up to `ece`.
+    """
+
+    predicted: list[float]
+    observed: list[float]
+    counts: list[int]
+
+
+class ScoreHistogram(View):
+    """How many positive and other rows have a probability in each bin: `edges` is one longer than the counts.
+
+    A bin holds its lower edge; the last holds both.
+    """
+
+    edges: list[float]
+    positives: list[int]
+    negatives: list[int]
+
+
 class Curves(View):
-    """The curves of one class against the rest."""
+    """The curves of one class against the rest; null where the rows lack what they are about."""
 
     precision_recall: PrecisionRecallCurve | None
+    roc: RocCurve | None
+    calibration: CalibrationCurve
+    score_histogram: ScoreHistogram
 
 
 class SplitEvaluation(View):
     """How the model does on one part of the rows.
 
-    `curves` are of the positive class when there are two classes; with several, `class_curves` has those of each class by label.
+    `curves` are of the positive class when there are two classes; with several they are null, and `class_curves` has those of each
+    class by label.
     """
 
     rows: int
@@ -87,7 +125,7 @@ class SplitEvaluation(View):
     per_class: dict[str, dict[str, Metric]]
     baselines: dict[Literal["constant"], dict[str, Metric]]
     confusion: Confusion
-    curves: Curves
+    curves: Curves | None
     class_curves: dict[str, Curves]
 
 

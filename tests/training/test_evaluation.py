@@ -7,17 +7,17 @@ import pytest
 
 from counterweight.contracts.evaluation import BestBy, EvaluationOptions, Fixed, SplitEvaluation
 from counterweight.contracts.losses import LossTerms
-from workers.training.evaluation import MOST_CURVE_POINTS, Scored, Subject, evaluate
+from workers.training.evaluation import Scored, Subject, evaluate
 
 BINARY = Subject(("no", "yes"), 1, LossTerms.neutral(2), (0.9, 0.1), EvaluationOptions())
 SEVERAL = Subject(("x", "y", "z"), None, LossTerms.neutral(3), (0.7, 0.2, 0.1), EvaluationOptions())
 BINARY_NAMES = {
-    *("average_precision", "roc_auc", "log_loss", "brier", "mcc", "balanced_accuracy"),
-    *("f1", "precision", "recall", "specificity", "accuracy"),
+    *("average_precision", "roc_auc", "log_loss", "brier", "ece", "mcc", "balanced_accuracy", "g_mean"),
+    *("f1", "precision", "recall", "specificity", "accuracy", "kappa"),
 }
 SEVERAL_NAMES = {
     *("macro_average_precision", "macro_roc_auc_ovr", "macro_f1", "macro_precision", "macro_recall"),
-    *("log_loss", "brier", "accuracy", "mcc", "balanced_accuracy"),
+    *("log_loss", "brier", "ece", "accuracy", "mcc", "balanced_accuracy", "g_mean", "kappa"),
 }
 
 
@@ -51,7 +51,7 @@ def test_the_positive_class_is_the_one_asked_for() -> None:
     other = replace(BINARY, positive=0)
 
     assert on_test(other).metrics["average_precision"] == on_test(BINARY).per_class["no"]["average_precision"]
-    assert on_test(other).curves.precision_recall is not None
+    assert on_test(other).curves != on_test(BINARY).curves
 
 
 def test_the_confusion_follows_the_threshold() -> None:
@@ -123,17 +123,6 @@ def test_under_five_positives_the_values_stand_without_intervals() -> None:
     found = evaluate(BINARY, few, few).splits["test"]
 
     assert {metric.reason for metric in found.metrics.values()} == {"too_few"}
-
-
-def test_a_long_curve_is_thinned_but_keeps_its_ends() -> None:
-    found = evaluate(BINARY, scored(400, 2), scored(5000, 2)).splits["test"]
-
-    curve = found.curves.precision_recall
-    assert curve is not None
-    assert len(curve.thresholds) == MOST_CURVE_POINTS
-    assert curve.recall[-1] == 1
-    assert curve.precision[-1] == pytest.approx(found.classes[1].fraction)
-    assert curve.thresholds == sorted(curve.thresholds, reverse=True)
 
 
 def test_the_constant_baseline_is_the_prevalence() -> None:

@@ -1,6 +1,5 @@
 """The evaluation of one trained model, from its logits on the validation and test rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,23 +10,22 @@ from counterweight.contracts.evaluation import (
     Calibration,
     ClassRows,
     Confusion,
-    Curves,
     Evaluation,
     EvaluationOptions,
     Metric,
-    PrecisionRecallCurve,
     SplitEvaluation,
     ThresholdChoice,
 )
 from counterweight.contracts.losses import LossTerms
 from workers.training import intervals, metrics
 from workers.training.correction import corrected_log_probabilities, raw_log_probabilities
+from workers.training.curves import class_curves
 from workers.training.ranking import Ranking, average_precision, ranked, roc_auc
+from workers.training.reliability import bins_of, equal_mass, error_draws
 from workers.training.threshold import BAYES, choose_threshold
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MOST_CURVE_POINTS = 1000
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def _split(subject: Subject, log_p: Floats, labels: Ints, threshold: ThresholdCh
     counts = np.bincount(labels, minlength=len(subject.classes))
     rankings = [ranked(_odds(log_p, index), labels == index) for index in range(len(subject.classes))]
     cells = metrics.confusion(labels, _decisions(subject, log_p, threshold), len(subject.classes))
-    curves = [Curves(precision_recall=_curve(ranked(np.exp(log_p[:, index]), labels == index))) for index in range(len(subject.classes))]
+    curves = [class_curves(np.exp(log_p[:, index]), labels == index) for index in range(len(subject.classes))]
     of_rankings, of_classes = _ranking_metrics(subject, rankings, labels, counts)
     return SplitEvaluation(
         rows=len(labels),
@@ -116,7 +114,7 @@ def _split(subject: Subject, log_p: Floats, labels: Ints, threshold: ThresholdCh
         },
         baselines={"constant": _constant(subject, labels)},
         confusion=Confusion(labels=list(subject.classes), counts=cells.tolist()),
-        curves=Curves(precision_recall=None) if subject.positive is None else curves[subject.positive],
+        curves=None if subject.positive is None else curves[subject.positive],
         class_curves=dict(zip(subject.classes, curves, strict=True)) if subject.positive is None else {},
     )
 
@@ -185,12 +183,21 @@ def _probability_metrics(subject: Subject, log_p: Floats, labels: Ints, counts: 
         "log_loss": metrics.log_losses(log_p, labels),
         "brier": metrics.brier_scores(log_p, labels, subject.positive),
     }
+    measured = {name: (float(values.mean()), intervals.mean_draws(values, source)) for name, values in rows.items()}
+    foretold, came_true = _forecast(subject, log_p, labels)
+    bins = equal_mass(foretold)
+    measured["ece"] = bins_of(foretold, came_true, bins).error, error_draws(foretold, came_true, bins, source)
     return {
-        name: intervals.with_interval(
-            Metric(value=float(values.mean())), intervals.mean_draws(values, source), subject.options.confidence, int(counts.min())
-        )
-        for name, values in rows.items()
+        name: intervals.with_interval(Metric(value=value), draws, subject.options.confidence, int(counts.min()))
+        for name, (value, draws) in measured.items()
     }
+
+
+def _forecast(subject: Subject, log_p: Floats, labels: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the probability that calibration is about, and whether it came true: of the positive class, or of the likeliest of several."""
+    if subject.positive is not None:
+        return np.exp(log_p[:, subject.positive]), labels == subject.positive
+    return np.exp(log_p.max(axis=1)), log_p.argmax(axis=1) == labels
 
 
 def _decision_metrics(subject: Subject, cells: Ints, counts: Ints) -> dict[str, Metric]:
@@ -221,9 +228,11 @@ def _constant(subject: Subject, labels: Ints) -> dict[str, Metric]:
     cells = metrics.confusion(labels, np.full(len(labels), int(np.argmax(subject.shares))), len(subject.classes))
     rankings = [ranked(np.zeros(len(labels)), labels == index) for index in range(len(subject.classes))]
     points = [{"average_precision": average_precision(each), "roc_auc": roc_auc(each)} for each in rankings]
+    foretold, came_true = _forecast(subject, log_p, labels)
     probability = {
         "log_loss": Metric(value=float(metrics.log_losses(log_p, labels).mean())),
         "brier": Metric(value=float(metrics.brier_scores(log_p, labels, subject.positive).mean())),
+        "ece": Metric(value=bins_of(foretold, came_true, equal_mass(foretold)).error),
     }
     if subject.positive is not None:
         ordered = metrics.one_against_rest(cells, subject.positive)
@@ -234,23 +243,3 @@ def _constant(subject: Subject, labels: Ints) -> dict[str, Metric]:
     }
     decisions = metrics.macro_metrics(cells) | metrics.decision_metrics(cells)
     return macro | probability | metrics.points(decisions, cells, subject.classes)
-
-
-def _curve(ranking: Ranking) -> PrecisionRecallCurve | None:
-    """Return precision and recall at every distinct score, or at 1,000 of them with both ends; None without positives."""
-    positives, _ = ranking.rows
-    if positives == 0:
-        return None
-    hits, false = np.cumsum(ranking.positives), np.cumsum(ranking.negatives)
-    kept = _thinned(len(hits))
-    return PrecisionRecallCurve(
-        thresholds=ranking.scores[kept].tolist(),
-        precision=(hits / (hits + false))[kept].tolist(),
-        recall=(hits / positives)[kept].tolist(),
-    )
-
-
-def _thinned(count: int) -> Sequence[int] | Ints:
-    if count <= MOST_CURVE_POINTS:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, MOST_CURVE_POINTS).round().astype(np.int64))

@@ -51,11 +51,16 @@ def decision_metrics(cells: Cells) -> dict[str, Floats]:
     cells = np.asarray(cells, dtype=np.float64)
     true, called, total = cells.sum(-1), cells.sum(-2), cells.sum((-2, -1))
     correct = np.trace(cells, axis1=-2, axis2=-1)
+    recalls = _ratio(np.diagonal(cells, axis1=-2, axis2=-1), true)
+    by_chance = (called * true).sum(-1)
     spread = np.sqrt(total**2 - (called**2).sum(-1)) * np.sqrt(total**2 - (true**2).sum(-1))
     return {
         "accuracy": _ratio(correct, total),
-        "balanced_accuracy": _ratio(np.diagonal(cells, axis1=-2, axis2=-1), true).mean(-1),
-        "mcc": _ratio(correct * total - (called * true).sum(-1), spread),
+        "balanced_accuracy": recalls.mean(-1),
+        "g_mean": recalls.prod(-1) ** (1 / cells.shape[-1]),
+        "mcc": _ratio(correct * total - by_chance, spread),
+        # Agreement beyond chance is about telling classes apart: with one absent there is nothing to tell.
+        "kappa": np.where((true == 0).any(-1), np.nan, _ratio(correct * total - by_chance, total**2 - by_chance)),
     }
 
 

@@ -44,7 +44,12 @@ def _candidates(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     middle = scores[1:] + (scores[:-1] - scores[1:]) / 2
     # Between two neighbouring floats there is no third: the upper one separates them too.
     middle = np.where(middle > scores[1:], middle, scores[:-1])
-    return np.concatenate([[np.nextafter(max(1.0, scores[0]), np.inf)], middle, [0.0]])
+    return np.concatenate([[above_all(scores)], middle, [0.0]])
+
+
+def above_all(scores: NDArray[np.float64]) -> float:
+    """Return a threshold that no row reaches, given the falling scores."""
+    return float(np.nextafter(max(1.0, scores[0]), np.inf))
 
 
 def _cells(ranking: Ranking) -> NDArray[np.float64]:
