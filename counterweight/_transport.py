@@ -43,13 +43,14 @@ class Transport:
         except (httpx.InvalidURL, ValueError) as error:
             raise ServerUnreachable(f"{url!r} is not a server's URL, such as http://127.0.0.1:8321: {error}") from None
 
-    def get(self, path: str, into: type[Answer], query: Query | None = None) -> Answer:
-        return self._parse(self._exchange("GET", path, query=query), into)
+    def get(self, path: str, into: type[Answer], query: Query | None = None, wait_s: float = 0) -> Answer:
+        """Read something that the server may hold back for `wait_s`."""
+        return self._parse(self._exchange("GET", path, query=query, read_timeout_s=wait_s + READ_TIMEOUT_S), into)
 
     def get_held(self, path: str, into: type[Answer], wait_s: float, since_version: int | None) -> Answer:
         """Read a resource that the server may hold back until it is newer than `since_version`, for `wait_s` at most."""
         query: Query = {"wait": wait_s, "since_version": since_version} if wait_s > 0 else {}
-        return self._parse(self._exchange("GET", path, query=query, read_timeout_s=wait_s + READ_TIMEOUT_S), into)
+        return self.get(path, into, query, wait_s)
 
     def post(self, path: str, into: type[Answer], document: str | None = None) -> Answer:
         """Send a JSON text, or nothing."""

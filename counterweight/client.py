@@ -15,7 +15,7 @@ from counterweight._transport import Query, Transport
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, DatasetView
 from counterweight.contracts.evaluation import Evaluation
-from counterweight.contracts.jobs import JobSpec, JobView, MetricsView, Transition
+from counterweight.contracts.jobs import JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
 from counterweight.contracts.keys import KeyView, NewKey, NewKeyView
 from counterweight.contracts.pages import Page
 from counterweight.errors import ServerUnreachable, WaitTimeout
@@ -125,6 +125,23 @@ class Jobs:
         """Return what was recorded while training; `names` are comma-separated, and each series is thinned to `points`."""
         return self._transport.get(f"/jobs/{job_id}/metrics", MetricsView, {"names": names, "points": points})
 
+    def logs(self, job_id: str, *, after: int = 0, limit: int = PAGE_SIZE, wait_s: float = 0) -> LogPage:
+        """Read the job's log after the line `after`, oldest first; with `wait_s` (at most 60) once there is more."""
+        query: Query = {"after": after, "limit": limit, "wait": wait_s or None}
+        return self._transport.get(f"/jobs/{job_id}/logs", LogPage, query, wait_s)
+
+    def log_lines(self, job_id: str, *, follow: bool = False) -> Iterator[LogLine]:
+        """Yield the lines of the job's log; with `follow`, as they come, until the job is over."""
+        page = self.logs(job_id)
+        after = 0
+        while True:
+            yield from page.data
+            after = page.data[-1].id if page.data else after
+            if page.next is None and (page.is_final or not follow):
+                return
+            held_s = 0 if page.next is not None else LONGEST_HOLD_S
+            page = _through_restarts(partial(self.logs, job_id, after=after, wait_s=held_s))
+
     def evaluation(self, job_id: str) -> Evaluation:
         """Return all that was measured of a succeeded job's model."""
         return self._transport.get(f"/jobs/{job_id}/evaluation", Evaluation)
@@ -153,6 +170,7 @@ class Keys:
 
 
 Item = TypeVar("Item", bound=View)
+Read = TypeVar("Read")
 
 
 class _Versioned(Protocol):
@@ -202,15 +220,15 @@ def _watch(
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             raise WaitTimeout(f"not done within {timeout_s:g} s; it goes on")
-        seen = _outlasting(get, min(every_s, left_s), seen.version)
+        seen = _through_restarts(partial(get, min(every_s, left_s), seen.version))
 
 
-def _outlasting(get: Callable[[float, int | None], Resource], wait_s: float, since_version: int) -> Resource:
-    """Read on through a restart of the server; ServerUnreachable when it stays away."""
+def _through_restarts(read: Callable[[], Read]) -> Read:
+    """Read, if need be again after a restart of the server; ServerUnreachable when it stays away."""
     give_up = time.monotonic() + RESTART_PATIENCE_S
     while True:
         try:
-            return get(wait_s, since_version)
+            return read()
         except ServerUnreachable:
             if time.monotonic() >= give_up:
                 raise

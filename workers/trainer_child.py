@@ -1,8 +1,10 @@
 """A trainer process: trains one cohort and reports over the pipe."""
 
+import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
-from counterweight.contracts.messages import Cancel, TrainerTask
+from counterweight.contracts.messages import Cancel, Log, TrainerMessage, TrainerTask
 from workers import pipe
 
 
@@ -13,10 +15,22 @@ def nothing() -> None:
 def main(connection: Connection, task_json: str) -> None:
     """Train the task's members and send each message as it comes."""
     # Imported here and not above: the agent, which starts this process and so reads this file, has no use for torch.
+    from workers.training.telling import crash_lines  # noqa: PLC0415
     from workers.training.trainer import run  # noqa: PLC0415
 
     task = TrainerTask.model_validate_json(task_json)
     cancelled: set[str] = set()
     pipe.become_child(connection, lambda message: cancelled.add(Cancel.model_validate_json(message).job_id))
-    for message in run(task, cancelled.__contains__):
-        connection.send_bytes(message.model_dump_json().encode())
+
+    def told() -> Iterator[TrainerMessage]:
+        try:
+            yield from run(task, cancelled.__contains__)
+        except Exception as error:
+            for member in task.members:
+                for line in crash_lines(error):
+                    yield Log(job_id=member.job_id, level="error", message=line, time=time.time())
+            raise
+
+    for number, message in enumerate(told(), start=1):
+        numbered = message.model_copy(update={"number": number}) if isinstance(message, Log) else message
+        connection.send_bytes(numbered.model_dump_json().encode())

@@ -1,5 +1,7 @@
 """Waiting for a job: a live line on a terminal, plain lines in a pipe; Ctrl-C detaches and never cancels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,15 +18,18 @@ INTERRUPTED = 130
 
 def follow(client: "Client", job_id: str, timeout_s: float | None, is_quiet: bool) -> "JobView":
     """Return the job once it is over, telling on standard error how far it has come."""
+    with detachable(job_id, f"counterweight jobs wait {job_id}"):
+        return client.jobs.wait(job_id, timeout_s) if is_quiet else _told(client, job_id, timeout_s)
+
+
+@contextmanager
+def detachable(job_id: str, again: str) -> Iterator[None]:
+    """Let Ctrl-C end the block with exit code 130, saying how to come back; the job goes on."""
     try:
-        if is_quiet:
-            return client.jobs.wait(job_id, timeout_s)
-        return _told(client, job_id, timeout_s)
+        yield
     except KeyboardInterrupt:
-        again = f"counterweight jobs wait {job_id}"
-        typer.echo(
-            f"\nDetached: {job_id} goes on. Wait for it again with: {again}\nEnd it with: counterweight jobs cancel {job_id}", err=True
-        )
+        back = f"Come back to it with: {again}\nEnd it with: counterweight jobs cancel {job_id}"
+        typer.echo(f"\nDetached: {job_id} goes on. {back}", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

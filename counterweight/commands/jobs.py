@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from counterweight.commands.following import follow
+from counterweight.commands.following import detachable, follow
 from counterweight.commands.options import Limit, Output, Quiet, TimeoutS, connect
-from counterweight.commands.output import Cells, print_many, print_one
+from counterweight.commands.output import Cells, print_lines, print_many, print_one
 
 if TYPE_CHECKING:
     from counterweight.contracts.evaluation import Metric
-    from counterweight.contracts.jobs import JobView
+    from counterweight.contracts.jobs import JobView, LogLine
 
 app = typer.Typer(help="Train, wait, compare.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -96,6 +96,19 @@ def cancel(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
         print_one(client.jobs.cancel(job_id), output, quiet, _details)
 
 
+@app.command()
+def logs(
+    job_id: str,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over; the exit code tells how.")] = False,
+    output: Output = "table",
+) -> None:
+    """Print what the training had to say. Ctrl-C stops following, never the job."""
+    with connect() as client, detachable(job_id, f"counterweight jobs logs --follow {job_id}"):
+        print_lines(client.jobs.log_lines(job_id, follow=follow), output, _log_line)
+        state = client.jobs.get(job_id).state if follow else ""
+    raise typer.Exit(EXIT_CODES.get(state, 0))
+
+
 def _read_spec(path: Path | None) -> dict[str, Any]:
     """Read a job as the API takes it; the server judges its fields."""
     if path is None:
@@ -154,6 +167,10 @@ def _details(job: "JobView") -> Cells:
         "way out": "" if error is None else error.hint or "",
         "allows": ", ".join(job.allowed_actions),
     }
+
+
+def _log_line(line: "LogLine") -> str:
+    return f"{line.time:%H:%M:%S} {'' if line.level == 'info' else f'{line.level}: '}{line.message}"
 
 
 def _metric(metric: "Metric") -> str:

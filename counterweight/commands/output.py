@@ -16,13 +16,17 @@ Cells = Mapping[str, str]
 """What a table shows of one thing, by column."""
 
 
-class Printable(Protocol):
-    @property
-    def id(self) -> str: ...
+class Writable(Protocol):
     def model_dump_json(self, *, indent: int | None = None) -> str: ...
 
 
+class Printable(Writable, Protocol):
+    @property
+    def id(self) -> str: ...
+
+
 Item = TypeVar("Item", bound=Printable)
+Line = TypeVar("Line", bound=Writable)
 
 
 def print_one(item: Item, style: Literal["table", "json", "jsonl"], is_quiet: bool, details: Callable[[Item], Cells]) -> None:
@@ -49,6 +53,15 @@ def print_many(items: Iterable[Item], style: Literal["table", "json", "jsonl"], 
     else:
         rows = [row(item) for item in items]
         _print_table([list(rows[0]), *(list(cells.values()) for cells in rows)] if rows else [])
+
+
+def print_lines(lines: Iterable[Line], style: Literal["table", "json", "jsonl"], text: Callable[[Line], str]) -> None:
+    """Print each line as soon as it is there; a JSON array at the end."""
+    if style == "json":
+        _line(f"[{','.join(line.model_dump_json() for line in lines)}]")
+        return
+    for line in lines:
+        _line(escape(text(line)) if style == "table" else line.model_dump_json())
 
 
 def console(*, is_error: bool = False) -> "Console":

@@ -8,12 +8,14 @@ from counterweight.contracts.base import Labels, Name, Request, Timestamp, View
 from counterweight.contracts.evaluation import EvaluationOptions, Metric
 from counterweight.contracts.learners import Auto, ConcreteLearner, Learner
 from counterweight.contracts.losses import CrossEntropy, Loss, ResolvedLoss
+from counterweight.contracts.pages import Page
 from counterweight.contracts.problems import JobProblem
 from counterweight.contracts.splits import Split, StratifiedSplit
 
 JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 Phase = Literal["waiting", "loading", "training", "evaluating", "exporting"]
 FailureClass = Literal["data", "diverged", "out_of_memory", "timeout", "lost_worker", "internal"]
+LogLevel = Literal["info", "warning", "error"]
 Action = Literal["cancel"]
 
 
@@ -199,6 +201,26 @@ class Transition(View):
     from_state: JobState | None
     to_state: JobState
     reason: str
+
+
+class LogLine(View):
+    """Something a trainer, or the queue, had to say about a job. Ids grow; `attempt` tells during which try it was said."""
+
+    id: int
+    time: Timestamp
+    level: LogLevel
+    attempt: int
+    message: str
+
+
+class LogPage(Page[LogLine]):
+    """Lines of a job's log, oldest first. `dropped` counts what was said too fast or too much to be kept.
+
+    Read on with `after` = the `id` of the last line; once `is_final`, nothing more will come.
+    """
+
+    dropped: int
+    is_final: bool
 
 
 class MetricSeries(View):

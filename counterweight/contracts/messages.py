@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints, TypeAdapter
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.evaluation import Evaluation
-from counterweight.contracts.jobs import FailureClass, Phase, Resolved, ResolvedSpec
+from counterweight.contracts.jobs import FailureClass, LogLevel, Phase, Resolved, ResolvedSpec
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """A plain file name: a child cannot point outside its folder."""
@@ -95,6 +95,17 @@ class EpochDone(View):
     eta_s: float | None = None
 
 
+class Log(View):
+    """A line for the log of a member's job. `number` counts the child's messages: a line told twice is known by it."""
+
+    kind: Literal["log"] = "log"
+    job_id: str
+    level: LogLevel = "info"
+    message: str
+    time: float = Field(ge=0, lt=4e9)
+    number: int = Field(default=0, ge=0, lt=2**31)
+
+
 class Succeeded(View):
     """A member is done: its evaluation, and its files in its folder (`path` is the file's name there)."""
 
@@ -129,7 +140,7 @@ class Cancel(View):
 
 
 IngestMessage = Annotated[Ingested | IngestRefused, Field(discriminator="kind")]
-TrainerMessage = Annotated[PhaseChanged | EpochDone | Succeeded | Failed | Cancelled, Field(discriminator="kind")]
+TrainerMessage = Annotated[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled, Field(discriminator="kind")]
 
 INGEST_MESSAGE: TypeAdapter[Ingested | IngestRefused] = TypeAdapter(IngestMessage)
-TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Succeeded | Failed | Cancelled] = TypeAdapter(TrainerMessage)
+TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled] = TypeAdapter(TrainerMessage)

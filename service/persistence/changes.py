@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import OperationalError
 
-from service.persistence import events
+from service.persistence import events, logs
 from service.persistence.database import DATABASE_AWAY, Database
 
 POLL_S = 0.03
@@ -36,7 +36,7 @@ def _watch_sqlite(database: Database, stop: threading.Event) -> Iterator[frozens
     connection = sqlite3.connect(f"file:{database.url.database}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     try:
         with database.read() as session:
-            seen = events.last_id(session)
+            seen, heard = events.last_id(session), logs.last_id(session)
         yield EVERYTHING
         version, quiet_since = _data_version(connection), time.monotonic()
         while not stop.wait(POLL_S):
@@ -48,9 +48,10 @@ def _watch_sqlite(database: Database, stop: threading.Event) -> Iterator[frozens
                 continue
             version, quiet_since = latest, time.monotonic()
             with database.read() as session:
-                fresh = events.since(session, seen)
+                fresh, said = events.since(session, seen), logs.since(session, heard)
             seen = fresh[-1].id if fresh else seen
-            yield frozenset(event.subject for event in fresh)
+            heard = max(said, default=heard)
+            yield frozenset({*(event.subject for event in fresh), *said.values()})
     finally:
         connection.close()
 

@@ -16,7 +16,7 @@ from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.jobs import FailureClass
 from counterweight.contracts.problems import JobProblem, Problem, problem_type
 from service.domain.errors import LostClaim
-from service.persistence import events
+from service.persistence import events, logs
 from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series
 
 MAX_LOST_AGENTS = 20
@@ -155,6 +155,7 @@ def end_attempt(session: Session, job: Job, outcome: str, detail: str | None, no
 
 def fail(session: Session, job: Job, failure_class: FailureClass, detail: str, hint: str | None, now: datetime) -> None:
     """End a job that cannot succeed."""
+    logs.say(session, job, "error", detail if hint is None else f"{detail}; {hint}", now)
     end_attempt(session, job, "failed", detail, now)
     job.error = JobProblem(
         type=problem_type(failure_class),
@@ -181,12 +182,14 @@ def crash(session: Session, job: Job, detail: str, now: datetime) -> None:
 
 
 def cancelled(session: Session, job: Job, now: datetime) -> None:
+    logs.say(session, job, "info", "cancelled by its owner", now)
     end_attempt(session, job, "cancelled", None, now)
     events.move_job(session, job, "cancelled", "cancelled by its owner", now)
 
 
 def requeue(session: Session, job: Job, outcome: str, detail: str | None, now: datetime) -> None:
     """Put a held job back in its place in the queue."""
+    logs.say(session, job, "warning", f"the attempt ended ({outcome if detail is None else detail}); back in the queue", now)
     end_attempt(session, job, outcome, detail, now)
     job.fence += 1
     events.move_job(session, job, "queued", outcome if detail is None else f"{outcome}: {detail}", now)

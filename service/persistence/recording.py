@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import Progress
-from counterweight.contracts.messages import Cancelled, EpochDone, Failed, PhaseChanged, Succeeded
-from service.persistence import events, queue
+from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Log, PhaseChanged, Succeeded
+from service.persistence import events, logs, queue
 from service.persistence.tables import Artifact, Attempt, Dataset, FinalMetric, Job, JobEvaluation, MetricPoint, Model, Series
 
-TrainerReport: TypeAlias = PhaseChanged | EpochDone | Succeeded | Failed | Cancelled
+TrainerReport: TypeAlias = PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled
 
 
 def record_job(session: Session, claim: queue.Claim, messages: Sequence[TrainerReport], now: datetime) -> None:
@@ -23,6 +23,7 @@ def record_job(session: Session, claim: queue.Claim, messages: Sequence[TrainerR
     job = queue.lock(session, Job, claim)
     epochs = [message for message in messages if isinstance(message, EpochDone)]
     _record_epochs(session, job, epochs)
+    logs.record(session, job, [message for message in messages if isinstance(message, Log)], now)
     for message in messages:
         if isinstance(message, PhaseChanged):
             _record_phase(session, job, message, now)

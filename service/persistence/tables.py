@@ -7,7 +7,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from counterweight.contracts.datasets import ClassShare, Column, DatasetFormat, DatasetOptions, DatasetState
 from counterweight.contracts.evaluation import Evaluation
-from counterweight.contracts.jobs import JobState, Phase, Progress, Resolved, ResolvedSpec
+from counterweight.contracts.jobs import JobState, LogLevel, Phase, Progress, Resolved, ResolvedSpec
 from counterweight.contracts.losses import ResolvedLoss
 from counterweight.contracts.problems import JobProblem, Problem
 from counterweight.contracts.splits import Part
@@ -204,8 +204,27 @@ class Attempt(Table):
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
     detail: Mapped[str | None]
+    log_heard: Mapped[int] = mapped_column(default=0)
+    log_kept: Mapped[int] = mapped_column(default=0)
+    log_dropped: Mapped[int] = mapped_column(default=0)
 
     agent: Mapped[Agent] = relationship(lazy="raise")
+
+
+class LogLine(Table):
+    """A line of a job's log."""
+
+    __tablename__ = "log_lines"
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int]
+    time: Mapped[datetime]
+    level: Mapped[LogLevel] = mapped_column(String())
+    message: Mapped[str]
+
+    # Never an id twice, also after lines went: whoever follows a log asks for those after the last one known.
+    __table_args__ = (Index("ix_log_lines_job", "job_id", "id"), {"sqlite_autoincrement": True})
 
 
 class MetricPoint(Table):

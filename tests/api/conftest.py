@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,32 @@ def process(tmp_path: Path, database_url: str) -> Iterator[Process]:
     process = Process(tmp_path, database_url)
     yield process.wait_until_ready()
     process.end()
+
+
+class Poll:
+    """A request on its way, in a thread of its own."""
+
+    def __init__(self, url: str, **params: object) -> None:
+        self.answer: httpx.Response | None = None
+        self.seconds = 0.0
+        self._thread = threading.Thread(target=self._ask, args=(url, params))
+        self._thread.start()
+
+    def _ask(self, url: str, params: dict[str, str]) -> None:
+        started = time.monotonic()
+        self.answer = httpx.get(url, params=params, timeout=60)
+        self.seconds = time.monotonic() - started
+
+    def join(self) -> httpx.Response:
+        self._thread.join()
+        assert self.answer is not None
+        return self.answer
+
+
+def until_waiting(process: Process) -> None:
+    """Give a poll time to arrive: the tests hold whether it came before the change or after, but before is what they are about."""
+    for _ in range(10):
+        process.client.get("/readyz")
 
 
 def until(claim: Any, timeout_s: float = 10) -> None:

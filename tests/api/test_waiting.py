@@ -1,17 +1,15 @@
 """Long-polls: held until something changes, never longer, and never past a change."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 
 from service.persistence import events
 from service.persistence.database import Database
 from service.persistence.tables import Dataset, Job
-from tests.api.conftest import Process
+from tests.api.conftest import Poll, Process, until_waiting
 from tests.factories import make_dataset, make_job
 
 
@@ -22,42 +20,16 @@ def record(server: Process) -> Iterator[Database]:
     database.close()
 
 
-class Poll:
-    """A request on its way, in a thread of its own."""
-
-    def __init__(self, url: str, **params: object) -> None:
-        self.answer: httpx.Response | None = None
-        self.seconds = 0.0
-        self._thread = threading.Thread(target=self._ask, args=(url, params))
-        self._thread.start()
-
-    def _ask(self, url: str, params: dict[str, str]) -> None:
-        started = time.monotonic()
-        self.answer = httpx.get(url, params=params, timeout=60)
-        self.seconds = time.monotonic() - started
-
-    def join(self) -> httpx.Response:
-        self._thread.join()
-        assert self.answer is not None
-        return self.answer
-
-
 def _cancel(database: Database, job_id: str) -> None:
     with database.write() as session:
         events.move_job(session, session.get_one(Job, job_id), "cancelled", "test", datetime.now(UTC))
-
-
-def _until_waiting(process: Process) -> None:
-    """Give a poll time to arrive: the tests hold whether it came before the change or after, but before is what they are about."""
-    for _ in range(10):
-        process.client.get("/readyz")
 
 
 def test_a_poll_ends_when_the_job_changes(process: Process, database: Database) -> None:
     with database.write() as session:
         job = make_job(session)
     poll = Poll(f"{process.url}/api/v1/jobs/{job.id}", wait=30, since_version=job.version)
-    _until_waiting(process)
+    until_waiting(process)
 
     _cancel(database, job.id)
 
@@ -69,7 +41,7 @@ def test_without_a_version_a_poll_waits_for_the_next_change(server: Process, rec
     with record.write() as session:
         job = make_job(session)
     poll = Poll(f"{server.url}/api/v1/jobs/{job.id}", wait=30)
-    _until_waiting(server)
+    until_waiting(server)
 
     _cancel(record, job.id)
 
@@ -80,7 +52,7 @@ def test_a_poll_for_a_dataset_ends_when_it_is_read(server: Process, record: Data
     with record.write() as session:
         dataset = make_dataset(session, state="processing")
     poll = Poll(f"{server.url}/api/v1/datasets/{dataset.id}", wait=30, since_version=1)
-    _until_waiting(server)
+    until_waiting(server)
 
     with record.write() as session:
         events.move_dataset(session, session.get_one(Dataset, dataset.id), "failed", "test", datetime.now(UTC))
@@ -157,7 +129,7 @@ def test_polls_do_not_hold_up_others(server: Process, record: Database) -> None:
     with record.write() as session:
         job = make_job(session)
     polls = [Poll(f"{server.url}/api/v1/jobs/{job.id}", wait=30, since_version=job.version) for _ in range(60)]
-    _until_waiting(server)
+    until_waiting(server)
 
     seconds = measure(lambda: server.client.get(f"/api/v1/jobs/{job.id}"))
 

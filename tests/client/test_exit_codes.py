@@ -93,6 +93,18 @@ def test_124_when_the_wait_takes_too_long(cli: CommandLine, endless_job_id: str)
     assert cli.run("jobs", "wait", endless_job_id, "--timeout", "0.2").returncode == 124
 
 
+def test_following_a_log_ends_as_the_job_does(cli: CommandLine, dataset_id: str) -> None:
+    job_id = cli.run("jobs", "submit", dataset_id, "--epochs", "3", "--quiet").stdout.strip()
+    failed_id = cli.run("jobs", "submit", dataset_id, "--spec", spec_file(cli.folder, **EXPLODING), "--quiet").stdout.strip()
+
+    ended = cli.run("jobs", "logs", "--follow", job_id)
+    failed = cli.run("jobs", "logs", "--follow", failed_id)
+
+    assert ended.returncode == 0, ended.stderr
+    assert [part in ended.stdout for part in ("epoch 1 of 3", "the weights of epoch", "wrote model.")] == [True] * 3
+    assert (failed.returncode, "error: the loss was not finite" in failed.stdout) == (1, True)
+
+
 def test_130_and_a_way_back_when_a_wait_is_interrupted(cli: CommandLine, server: Server, endless_job_id: str) -> None:
     process = cli.start("jobs", "wait", endless_job_id)
     assert process.stderr is not None

@@ -24,6 +24,7 @@ from workers.training.evaluation import Scored, evaluate
 from workers.training.loop import Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_shape, describe_terms, export_model
 from workers.training.prepared import prepare
+from workers.training.telling import Telling
 
 _MEMORY_SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
@@ -56,8 +57,11 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
     prepared = prepare(Path(task.table), task.table_sha256, task.facts, specs[0], Path(task.cache_folder), task.threads)
     cohort = form_cohort(prepared, task.facts, specs, device)
     plans = [cohort.plan(spec) for spec in specs]
+    telling = Telling(cohort.pace.epochs, clock)
     for member in task.members:
-        yield PhaseChanged(job_id=member.job_id, phase="training", resolved=cohort.resolved(member.spec, task.threads))
+        resolved = cohort.resolved(member.spec, task.threads)
+        yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved)
+        yield from telling.beginning(member.job_id, resolved, prepared)
     spans: dict[Part, slice] = {part: prepared.span(part) for part in PARTS}
     parts = {part: Rows(prepared.features[span].to(device), prepared.labels[span].to(device)) for part, span in spans.items()}
 
@@ -69,16 +73,23 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
         match event:
             case Epoch():
                 yield _epoch_done(member.job_id, event, cohort.pace.epochs, clock())
+                yield from telling.epoch(member.job_id, event)
             case Withdrawn():
                 yield Cancelled(job_id=member.job_id)
             case Lost():
                 yield _failed(member.job_id, event.error)
             case Trained():
-                yield from _finish(member, event, cohort, parts, is_cancelled)
+                yield from telling.trained(member.job_id, event.best_epoch)
+                yield from _finish(member, event, cohort, parts, telling, is_cancelled)
 
 
 def _finish(
-    member: Member, trained: Trained, cohort: Cohort, parts: Mapping[Part, Rows], is_cancelled: Callable[[str], bool]
+    member: Member,
+    trained: Trained,
+    cohort: Cohort,
+    parts: Mapping[Part, Rows],
+    telling: Telling,
+    is_cancelled: Callable[[str], bool],
 ) -> Iterator[TrainerMessage]:
     """Evaluate and export one member."""
     yield PhaseChanged(job_id=member.job_id, phase="evaluating")
@@ -106,6 +117,7 @@ def _finish(
         notes=cohort.notes(spec),
     )
     files = export_model(Model(description, trained.parameters.cpu()), Path(member.folder))
+    yield from telling.finished(member.job_id, evaluation, files)
     yield Succeeded(job_id=member.job_id, evaluation=evaluation, files=files)
 
 

@@ -1,0 +1,94 @@
+"""What a training run says about itself, in lines for its owner: sparing, and without a path of the host."""
+
+import re
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from counterweight.contracts.evaluation import Evaluation, Metric
+from counterweight.contracts.jobs import LogLevel, Resolved
+from counterweight.contracts.messages import Log, StoredFile
+from counterweight.contracts.splits import PARTS
+from workers.training.loop import Epoch
+from workers.training.prepared import Prepared
+
+SHARE_BETWEEN_EPOCHS = 0.05
+"""An epoch is told when it is so much of the whole after the one told before it: some twenty lines, however long the training."""
+
+LAST_FRAMES = 12
+_PATH = re.compile(r"(?:/[^\s/'\":,()]+)+/(?=[^\s/'\":,()]+)")
+
+
+class Telling:
+    """Makes the log lines of a run's members."""
+
+    def __init__(self, epochs: int, clock: Callable[[], float]) -> None:
+        self._epochs, self._clock = epochs, clock
+        self._told: dict[str, int] = {}
+        self._latest: dict[str, int] = {}
+
+    def beginning(self, job_id: str, resolved: Resolved, prepared: Prepared) -> Iterator[Log]:
+        """Tell on what and with what the member trains."""
+        environment = resolved.environment
+        beside = "" if resolved.cohort_size == 1 else f", together with {resolved.cohort_size - 1} other jobs"
+        yield self._line(job_id, f"training on {resolved.device}, {environment.threads} threads, torch {environment.torch}{beside}")
+        for part, rows in zip(PARTS, prepared.part_rows, strict=True):
+            counts = ", ".join(f"{label} {count}" for label, count in zip(prepared.classes, prepared.class_counts(part), strict=True))
+            yield self._line(job_id, f"{part}: {rows} rows ({counts})")
+        learner = " ".join(f"{name}={value}" for name, value in resolved.learner.model_dump().items() if name != "kind")
+        yield self._line(job_id, f"{resolved.learner.kind} over {prepared.encoding.width} inputs {learner}".rstrip())
+        for note in resolved.notes:
+            yield self._line(job_id, note, "warning")
+
+    def epoch(self, job_id: str, done: Epoch) -> Iterator[Log]:
+        """Tell of some epochs: the first ones, the last, and one in each twentieth of the whole."""
+        told = self._latest[job_id] = done.epoch
+        if done.epoch > 1 and told - self._told[job_id] < SHARE_BETWEEN_EPOCHS * self._epochs and done.epoch < self._epochs:
+            return
+        self._told[job_id] = done.epoch
+        values = ", ".join(f"{name} {value:.5g}" for name, value in done.values.items())
+        yield self._line(job_id, f"epoch {done.epoch} of {self._epochs}: {values}")
+
+    def trained(self, job_id: str, best_epoch: int) -> Iterator[Log]:
+        """Tell when the training ended, and which epoch was kept."""
+        latest = self._latest[job_id]
+        ended = "trained to the end" if latest == self._epochs else f"stopped early after epoch {latest} of {self._epochs}: no further gain"
+        yield self._line(job_id, f"{ended}; the weights of epoch {best_epoch} are kept")
+
+    def finished(self, job_id: str, evaluation: Evaluation, files: list[StoredFile]) -> Iterator[Log]:
+        """Tell what was measured and written."""
+        yield self._line(job_id, f"{evaluation.calibration.chosen} probabilities, by log-loss on the validation rows")
+        if evaluation.threshold.value is not None:
+            yield self._line(job_id, f"threshold {evaluation.threshold.value:.4g} by {evaluation.threshold.policy} on the validation rows")
+        for part, measured in evaluation.splits.items():
+            values = ", ".join(f"{name} {_shown(metric)}" for name, metric in measured.metrics.items())
+            yield self._line(job_id, f"{part}: {values}")
+        yield self._line(job_id, "wrote " + ", ".join(f"{file.name} ({file.bytes} bytes)" for file in files))
+
+    def _line(self, job_id: str, message: str, level: LogLevel = "info") -> Log:
+        return Log(job_id=job_id, level=level, message=message, time=self._clock())
+
+
+def crash_lines(error: BaseException) -> list[str]:
+    """Return an error and where it happened, innermost last: code by its place in its package, and paths cut to their last name."""
+    frames = traceback.extract_tb(error.__traceback__)[-LAST_FRAMES:]
+    places = [f"  {_module(frame.filename)}:{frame.lineno} in {frame.name}" for frame in frames]
+    said = _PATH.sub("…/", str(error)).splitlines() or [""]
+    return [*places, f"{type(error).__name__}: {said[0]}", *(f"  {line}" for line in said[1:LAST_FRAMES])]
+
+
+def _module(filename: str) -> str:
+    """Return a code file by its place in our packages or among the installed ones."""
+    parts = Path(filename).parts
+    for root in ("site-packages", "workers", "counterweight"):
+        if root in parts:
+            place = len(parts) - 1 - parts[::-1].index(root)
+            return "/".join(parts[place + (root == "site-packages") :])
+    return parts[-1] if parts else "?"
+
+
+def _shown(metric: Metric) -> str:
+    if metric.value is None:
+        return f"undefined ({metric.reason})"
+    interval = "" if metric.low is None or metric.high is None else f" ({metric.low:.4f} to {metric.high:.4f})"
+    return f"{metric.value:.4f}{interval}"
