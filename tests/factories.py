@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.datasets import ClassShare, Column, DatasetOptions, DatasetState
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import JobState, ResolvedSpec
-from counterweight.contracts.losses import ClassCounts, resolve_loss
+from counterweight.contracts.losses import resolve_loss
 from counterweight.contracts.problems import Problem, problem_type
 from counterweight.contracts.splits import Part
+from counterweight.contracts.terms import ClassCounts
 from service.domain import lifecycle
 from service.persistence import datasets, events
 from service.persistence.tables import DEFAULT_PROJECT, Agent, Attempt, Dataset, Job, MetricPoint, Project

@@ -1,89 +1,43 @@
-"""The losses a user can choose, and the terms each gives to the one formula all of them share.
+"""The losses a user can choose, and what each comes to on given classes."""
 
-For logits z, true class t, weight w, shift b, margin m, scale s, focusing gamma and poly epsilon:
-
-    u = s * (z + b - m_t * onehot(t));   d = u_t - logsumexp(u without t)
-    L = softplus(-d);   ln q = -softplus(d)
-    loss = w_t * exp(gamma * ln q) * (L + epsilon * exp(ln q))
-
-`LossTerms` holds these terms as plain numbers, so that the service resolves them without torch.
-"""
-
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Annotated, Literal, Self
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from counterweight.contracts.base import Request, View
+from counterweight.contracts.terms import ClassCounts, LossMismatch, LossTerms, losses_by_class, prior_bias
+from counterweight.contracts.weights import (
+    are_alike,
+    effective_number,
+    explicit,
+    follow_the_prior,
+    inverse_frequency,
+    mean_one,
+    weight_notes,
+)
 
-HEAVY_WEIGHT = 50.0
-"""A class weight above this is noted: single rows then move the network by themselves."""
+DEFERRED_BETA = 0.9999
+STRONG_GAMMA = 5.0
 
-
-class LossMismatch(ValueError):
-    """A loss does not fit the classes it is to be used on; `pointer` names the field."""
-
-    def __init__(self, pointer: str, message: str) -> None:
-        super().__init__(message)
-        self.pointer = pointer
-
-
-@dataclass(frozen=True)
-class ClassCounts:
-    """Training rows of each class, in class order; `positive` is the index of the rare or event class (binary only)."""
-
-    labels: tuple[str, ...]
-    counts: tuple[int, ...]
-    positive: int | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.labels) != len(self.counts) or len(self.labels) < 2:
-            raise ValueError(f"need at least two classes with one count each, got {self.labels} and {self.counts}")
-        for label, count in zip(self.labels, self.counts, strict=True):
-            if count < 1:
-                raise LossMismatch("/dataset_id", f"class {label!r} has no training rows; every loss needs at least one")
-
-    @cached_property
-    def total(self) -> int:
-        return sum(self.counts)
-
-    @cached_property
-    def shares(self) -> tuple[float, ...]:
-        return tuple(count / self.total for count in self.counts)
-
-    def by_label(self, values: Sequence[float]) -> dict[str, float]:
-        return dict(zip(self.labels, values, strict=True))
-
-
-@dataclass(frozen=True)
-class LossTerms:
-    """The terms of the formula at the head of this file: one number per class, or one for all."""
-
-    weights: tuple[float, ...]
-    shift: tuple[float, ...]
-    margin: tuple[float, ...]
-    scale: float = 1.0
-    gamma: float = 0.0
-    epsilon: float = 0.0
-    smoothing: float = 0.0
-
-    @classmethod
-    def neutral(cls, classes: int) -> Self:
-        """Terms under which the formula is plain cross-entropy."""
-        return cls(weights=(1.0,) * classes, shift=(0.0,) * classes, margin=(0.0,) * classes)
-
-    def with_weights(self, weights: Sequence[float]) -> "LossTerms":
-        return replace(self, weights=tuple(weights))
+Weight = Annotated[float, Field(gt=0)]
+Gamma = Annotated[float, Field(ge=0, le=20)]
 
 
 class _Loss(Request):
-    """What every loss can do: give its terms, and say what a user should know about them."""
+    """What every loss can do: give its terms, and say what a user should know about them.
+
+    `has_cosine_head`: the logits are cosines between features and class weights, without a bias.
+    """
+
+    has_cosine_head: ClassVar[bool] = False
 
     def terms(self, counts: ClassCounts) -> LossTerms:
         raise NotImplementedError
+
+    def deferred_terms(self, counts: ClassCounts) -> LossTerms | None:
+        """Return the terms of the last fifth of the epochs, where they are others."""
+        return None
 
     def notes(self, counts: ClassCounts) -> list[str]:
         return []
@@ -98,6 +52,11 @@ class CrossEntropy(_Loss):
     def terms(self, counts: ClassCounts) -> LossTerms:
         return replace(LossTerms.neutral(len(counts.labels)), smoothing=self.label_smoothing)
 
+    def notes(self, counts: ClassCounts) -> list[str]:
+        if self.label_smoothing == 0:
+            return []
+        return ["label smoothing is no remedy for unequal classes, and makes probabilities too modest; the analytic correction leaves that"]
+
 
 class BalancedCrossEntropy(_Loss):
     """Cross-entropy in which each class counts by a weight, by default as if all classes were equally frequent.
@@ -107,9 +66,7 @@ class BalancedCrossEntropy(_Loss):
     """
 
     kind: Literal["balanced_cross_entropy"] = "balanced_cross_entropy"
-    weights: Literal["inverse_frequency", "sqrt_inverse_frequency", "effective_number"] | dict[str, Annotated[float, Field(gt=0)]] = (
-        "inverse_frequency"
-    )
+    weights: Literal["inverse_frequency", "sqrt_inverse_frequency", "effective_number"] | dict[str, Weight] = "inverse_frequency"
     beta: float | None = Field(default=None, ge=0, lt=1, description="Only with `effective_number`; 0.999 when left out.")
 
     @model_validator(mode="after")
@@ -119,24 +76,19 @@ class BalancedCrossEntropy(_Loss):
         return self
 
     def terms(self, counts: ClassCounts) -> LossTerms:
-        weights, _ = _mean_one(self._raw(counts), counts)
-        return LossTerms.neutral(len(counts.labels)).with_weights(weights)
+        return LossTerms.neutral(len(counts.labels)).with_weights(mean_one(self._raw(counts), counts))
 
     def notes(self, counts: ClassCounts) -> list[str]:
-        return _weight_notes(self._raw(counts), counts)
+        return weight_notes(self._raw(counts), counts)
 
     def _raw(self, counts: ClassCounts) -> list[float]:
         if isinstance(self.weights, dict):
-            return _explicit(self.weights, counts, "/loss/weights")
+            return explicit(self.weights, counts, "/loss/weights")
         if self.weights == "inverse_frequency":
-            return [1 / count for count in counts.counts]
+            return inverse_frequency(counts)
         if self.weights == "sqrt_inverse_frequency":
-            return [count**-0.5 for count in counts.counts]
-        beta = 0.999 if self.beta is None else self.beta
-        if beta == 0:
-            return [1.0 for _ in counts.counts]
-        # expm1 keeps 1 - beta^n exact when beta is near 1.
-        return [(1 - beta) / -math.expm1(count * math.log(beta)) for count in counts.counts]
+            return inverse_frequency(counts, power=0.5)
+        return effective_number(counts, 0.999 if self.beta is None else self.beta)
 
 
 class Focal(_Loss):
@@ -146,8 +98,8 @@ class Focal(_Loss):
     """
 
     kind: Literal["focal"] = "focal"
-    gamma: float = Field(default=2.0, ge=0, le=20)
-    alpha: Annotated[float, Field(gt=0, lt=1)] | Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+    gamma: Gamma = 2.0
+    alpha: Annotated[float, Field(gt=0, lt=1)] | Literal["balanced"] | dict[str, Weight] | None = Field(
         default=None,
         description="A number weighs the positive class (1 - alpha the other; two classes only); `balanced` weighs by inverse frequency.",
     )
@@ -155,20 +107,42 @@ class Focal(_Loss):
     def terms(self, counts: ClassCounts) -> LossTerms:
         neutral = replace(LossTerms.neutral(len(counts.labels)), gamma=self.gamma)
         alpha = self.alpha_by_class(counts)
-        return neutral if alpha is None else neutral.with_weights(_mean_one(alpha, counts)[0])
+        return neutral if alpha is None else neutral.with_weights(mean_one(alpha, counts))
 
     def notes(self, counts: ClassCounts) -> list[str]:
+        notes = _gamma_notes(self.gamma)
         alpha = self.alpha_by_class(counts)
-        return [] if alpha is None else _weight_notes(alpha, counts)
+        if alpha is None:
+            return [*notes, *_no_op(self.gamma == 0, "gamma 0 without alpha")]
+        return [*notes, *weight_notes(alpha, counts), *self._alpha_notes(mean_one(alpha, counts), counts)]
+
+    def _alpha_notes(self, weights: list[float], counts: ClassCounts) -> list[str]:
+        if self.gamma == 0:
+            return [*_no_op(are_alike(weights), "gamma 0 with equal alphas")] or [
+                "gamma 0 makes this balanced_cross_entropy with these weights"
+            ]
+        rarest = counts.rarest
+        if weights[rarest] < 1 and not are_alike(weights):
+            named = f"alpha={self.alpha:g} " if isinstance(self.alpha, float) else "this alpha "
+            return [
+                f"{named}with gamma={self.gamma:g} gives the rare class {counts.labels[rarest]!r} less weight ({weights[rarest]:.4g}) than "
+                "plain focal (1)"
+            ]
+        if self.gamma > 1 and follow_the_prior(weights, counts) and not are_alike(weights):
+            return [
+                f"a doubled correction: alpha alone balances the classes, and gamma={self.gamma:g} lifts the same hard, rare rows again; "
+                "with alpha by frequency keep gamma at 1 or below, or leave alpha out"
+            ]
+        return []
 
     def alpha_by_class(self, counts: ClassCounts) -> list[float] | None:
         """Return alpha as the user meant it, before weights are scaled to mean 1."""
         if self.alpha is None:
             return None
         if isinstance(self.alpha, dict):
-            return _explicit(self.alpha, counts, "/loss/alpha")
+            return explicit(self.alpha, counts, "/loss/alpha")
         if self.alpha == "balanced":
-            inverse = [1 / count for count in counts.counts]
+            inverse = inverse_frequency(counts)
             return [value / sum(inverse) for value in inverse]
         if len(counts.labels) > 2 or counts.positive is None:
             # Libraries read a scalar alpha over several classes in three incompatible ways.
@@ -180,30 +154,133 @@ class Focal(_Loss):
         return [self.alpha if index == counts.positive else 1 - self.alpha for index in range(2)]
 
 
-Loss = Annotated[CrossEntropy | BalancedCrossEntropy | Focal, Field(discriminator="kind")]
+class LogitAdjusted(_Loss):
+    """Shift each logit by `tau` times the log-share of its class.
+
+    A rare class must win by a wider margin in training, and so is not ignored at test time.
+    `tau=0` is cross-entropy. Menon et al., 2021, arXiv:2007.07314.
+    """
+
+    kind: Literal["logit_adjusted"] = "logit_adjusted"
+    tau: float = Field(default=1.0, ge=0, le=10)
+
+    def terms(self, counts: ClassCounts) -> LossTerms:
+        return LossTerms.neutral(len(counts.labels)).with_shift([self.tau * share for share in counts.log_shares])
+
+    def notes(self, counts: ClassCounts) -> list[str]:
+        notes = [*_no_op(self.tau == 0, "tau 0"), *_equal_classes(counts)]
+        if self.tau > 1:
+            notes.append(f"tau={self.tau:g} favours rare classes beyond equal shares: more than balance asks for")
+        return notes
+
+
+class BalancedSoftmax(_Loss):
+    """Shift each logit by the log-share of its class: the logit-adjusted loss with tau 1. Ren et al., 2020, arXiv:2007.10740."""
+
+    kind: Literal["balanced_softmax"] = "balanced_softmax"
+
+    def terms(self, counts: ClassCounts) -> LossTerms:
+        return LossTerms.neutral(len(counts.labels)).with_shift(counts.log_shares)
+
+    def notes(self, counts: ClassCounts) -> list[str]:
+        return _equal_classes(counts)
+
+
+class Ldam(_Loss):
+    """Cross-entropy on cosines times `scale`, after the true class gave up a margin that grows with its rarity.
+
+    The margin of a class of n rows is max_margin * (n_min / n)^(1/4). `deferred_reweighting` weighs the classes by effective number
+    (beta 0.9999) in the last fifth of the epochs: from the start it would spoil the features. Cao et al., 2019, arXiv:1906.07413.
+    """
+
+    has_cosine_head: ClassVar[bool] = True
+    kind: Literal["ldam"] = "ldam"
+    max_margin: float = Field(default=0.5, gt=0, le=1)
+    scale: float = Field(default=30.0, ge=1, le=100)
+    deferred_reweighting: bool = True
+
+    def terms(self, counts: ClassCounts) -> LossTerms:
+        fewest = min(counts.counts)
+        margin = tuple(self.max_margin * (fewest / count) ** 0.25 for count in counts.counts)
+        return replace(LossTerms.neutral(len(counts.labels)), margin=margin, scale=self.scale)
+
+    def deferred_terms(self, counts: ClassCounts) -> LossTerms | None:
+        if not self.deferred_reweighting:
+            return None
+        return self.terms(counts).with_weights(mean_one(effective_number(counts, DEFERRED_BETA), counts))
+
+    def notes(self, counts: ClassCounts) -> list[str]:
+        notes = [
+            "the head compares directions and has no bias: it starts undecided between the classes, not at their shares",
+            "margins leave raw scores far from probabilities, and undoing them is exact only at the loss's minimum: "
+            "rely on ranking, or on probabilities fitted on validation rows",
+        ]
+        if self.deferred_reweighting:
+            notes.append(
+                "in the last fifth of the epochs, or once early stopping would end the training before, classes are weighed by effective "
+                f"number with beta {DEFERRED_BETA}; the best epoch is chosen over all epochs alike"
+            )
+            notes += weight_notes(effective_number(counts, DEFERRED_BETA), counts)
+        return notes
+
+
+class Poly(_Loss):
+    """Focal loss without alpha, plus epsilon * (1 - p_t)^(gamma + 1): the first term of its expansion, weighed anew.
+
+    `epsilon=0` is focal loss, with `gamma=0` too it is cross-entropy. Leng et al., 2022, arXiv:2204.12511.
+    """
+
+    kind: Literal["poly"] = "poly"
+    # From -1 on the loss could fall below 0, and would no longer fall as the true class gets likelier.
+    epsilon: float = Field(default=1.0, gt=-1, le=100)
+    gamma: Gamma = 0.0
+
+    def terms(self, counts: ClassCounts) -> LossTerms:
+        return replace(LossTerms.neutral(len(counts.labels)), gamma=self.gamma, epsilon=self.epsilon)
+
+    def notes(self, counts: ClassCounts) -> list[str]:
+        notes = _gamma_notes(self.gamma)
+        if self.epsilon == 0:
+            return [
+                *notes,
+                *(_no_op(self.gamma == 0, "epsilon 0 and gamma 0") or [f"epsilon 0 makes this focal with gamma={self.gamma:g}"]),
+            ]
+        return [*notes, "epsilon treats all classes alike: this is no remedy for unequal classes by itself"]
+
+
+AnyLoss = CrossEntropy | BalancedCrossEntropy | Focal | LogitAdjusted | BalancedSoftmax | Ldam | Poly
+Loss = Annotated[AnyLoss, Field(discriminator="kind")]
 
 
 class LossValues(View):
-    """The terms in force, by class label."""
+    """The terms in force, by class label; `deferred_weights` are those of the last fifth of the epochs, where they are others."""
 
     weights: dict[str, float]
     gamma: float
     alpha: dict[str, float] | None
     shift: dict[str, float]
     margin: dict[str, float]
+    scale: float = 1.0
+    epsilon: float = 0.0
+    label_smoothing: float = 0.0
+    deferred_weights: dict[str, float] | None = None
 
 
 class ResolvedLoss(View):
-    """What was asked for, what it means on these classes, and what to know about it."""
+    """What was asked for, what it means on these classes, and what to know about it.
+
+    `initial_loss` is the mean loss of the first predictions, which are the same for every row; null for jobs of older releases.
+    """
 
     requested: Loss
     resolved: LossValues
     notes: list[str]
+    initial_loss: float | None = None
 
 
-def resolve_loss(loss: CrossEntropy | BalancedCrossEntropy | Focal, counts: ClassCounts) -> ResolvedLoss:
+def resolve_loss(loss: AnyLoss, counts: ClassCounts) -> ResolvedLoss:
     """Return the numbers `loss` comes to on training rows with these counts; LossMismatch when it does not fit."""
-    terms = loss.terms(counts)
+    terms, deferred = loss.terms(counts), loss.deferred_terms(counts)
     alpha = loss.alpha_by_class(counts) if isinstance(loss, Focal) else None
     values = LossValues(
         weights=counts.by_label(terms.weights),
@@ -211,37 +288,34 @@ def resolve_loss(loss: CrossEntropy | BalancedCrossEntropy | Focal, counts: Clas
         alpha=None if alpha is None else counts.by_label(alpha),
         shift=counts.by_label(terms.shift),
         margin=counts.by_label(terms.margin),
+        scale=terms.scale,
+        epsilon=terms.epsilon,
+        label_smoothing=terms.smoothing,
+        deferred_weights=None if deferred is None else counts.by_label(deferred.weights),
     )
-    return ResolvedLoss(requested=loss, resolved=values, notes=loss.notes(counts))
+    return ResolvedLoss(requested=loss, resolved=values, notes=loss.notes(counts), initial_loss=initial_loss(loss, counts))
 
 
-def _explicit(given: dict[str, float], counts: ClassCounts, pointer: str) -> list[float]:
-    missing = [label for label in counts.labels if label not in given]
-    unknown = [label for label in given if label not in counts.labels]
-    if missing or unknown:
-        raise LossMismatch(
-            pointer,
-            f"needs one number for each class: missing {missing}, unknown {unknown}; the classes are {list(counts.labels)}",
-        )
-    return [given[label] for label in counts.labels]
+def initial_logits(loss: AnyLoss, counts: ClassCounts) -> list[float]:
+    """Return the logits that a new network gives every row: the classes' shares as the loss sees them; all equal under a cosine head."""
+    return [0.0 for _ in counts.labels] if loss.has_cosine_head else prior_bias(loss.terms(counts), counts.shares)
 
 
-def _mean_one(weights: Sequence[float], counts: ClassCounts) -> tuple[list[float], float]:
-    """Scale weights so that their mean over the training rows is 1; return them and the scale.
-
-    Only ratios move the optimum; the scale would change the effective learning rate and weight decay.
-    """
-    scale = counts.total / sum(weight * count for weight, count in zip(weights, counts.counts, strict=True))
-    return [weight * scale for weight in weights], scale
+def initial_loss(loss: AnyLoss, counts: ClassCounts) -> float:
+    """Return the mean training loss of a new network."""
+    by_class = losses_by_class(initial_logits(loss, counts), loss.terms(counts))
+    return sum(share * value for share, value in zip(counts.shares, by_class, strict=True))
 
 
-def _weight_notes(raw: Sequence[float], counts: ClassCounts) -> list[str]:
-    weights, scale = _mean_one(raw, counts)
-    notes = [f"weights were multiplied by {scale:.6g}, so that their mean over the training rows is 1"]
-    heaviest = max(range(len(weights)), key=weights.__getitem__)
-    if weights[heaviest] > HEAVY_WEIGHT:
-        notes.append(
-            f"class {counts.labels[heaviest]!r} has weight {weights[heaviest]:.4g}: a few of its rows will dominate the gradient; "
-            "sqrt_inverse_frequency or focal is gentler"
-        )
-    return notes
+def _no_op(is_one: bool, what: str) -> list[str]:
+    return [f"{what} makes this plain cross_entropy"] if is_one else []
+
+
+def _equal_classes(counts: ClassCounts) -> list[str]:
+    return _no_op(len(set(counts.counts)) == 1, "equally frequent classes")
+
+
+def _gamma_notes(gamma: float) -> list[str]:
+    if gamma <= STRONG_GAMMA:
+        return []
+    return [f"gamma={gamma:g} is above {STRONG_GAMMA:g}: all but the worst rows fall silent, and training may stall"]

@@ -73,7 +73,7 @@ class TrainerTask(View):
 
 
 class PhaseChanged(View):
-    """A member entered a phase; `resolved` comes with the first one that knows it."""
+    """A member entered a phase; `resolved` comes with the first one that knows it, and when its notes have grown."""
 
     kind: Literal["phase"] = "phase"
     job_id: str

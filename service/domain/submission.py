@@ -1,14 +1,14 @@
 """What a job means on its dataset: every default settled, every mismatch refused before anything is queued."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
-from counterweight.contracts.learners import Auto, ConcreteLearner, Mlp
-from counterweight.contracts.losses import ClassCounts, LossMismatch, ResolvedLoss, resolve_loss
+from counterweight.contracts.learners import Auto, ConcreteLearner, Linear, Mlp
+from counterweight.contracts.losses import ResolvedLoss, resolve_loss
 from counterweight.contracts.splits import MINIMUM_ROWS_PER_CLASS, PARTS, ColumnSplit, StratifiedSplit
+from counterweight.contracts.terms import ClassCounts, LossMismatch
 from service.domain.errors import Invalid
 
 MOST_NUMERIC_CLASSES = 100
@@ -110,14 +110,13 @@ def _positive_label(spec: JobSpec, facts: TableFacts) -> str | None:
 
 
 def _resolved_loss(spec: JobSpec, counts: ClassCounts) -> ResolvedLoss:
+    if spec.loss.has_cosine_head and isinstance(spec.learner, Linear):
+        message = f"{spec.loss.kind} compares directions of learnt features, and a linear learner learns none; choose mlp or another loss"
+        raise Invalid.at("/learner", "loss_mismatch", message)
     try:
-        loss = resolve_loss(spec.loss, counts)
+        return resolve_loss(spec.loss, counts)
     except LossMismatch as mismatch:
         raise Invalid.at(mismatch.pointer, "loss_mismatch", str(mismatch)) from mismatch
-    if not all(math.isfinite(weight) and weight > 0 for weight in loss.resolved.weights.values()):
-        message = f"the class weights come to {loss.resolved.weights}, which no float can train with; choose weights nearer to each other"
-        raise Invalid.at("/loss", "loss_mismatch", message)
-    return loss
 
 
 def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: str) -> list[str]:

@@ -120,6 +120,7 @@ def test_a_long_dataset_name_still_makes_a_name() -> None:
         ({"loss": {"kind": "focal", "alpha": {"good": 1.0}}}, "/loss/alpha", "loss_mismatch"),
         ({"loss": {"kind": "balanced_cross_entropy", "weights": {"good": 1.0, "bad": 2.0, "ugly": 3.0}}}, "/loss/weights", "loss_mismatch"),
         ({"loss": {"kind": "balanced_cross_entropy", "weights": {"good": 1e308, "bad": 1e-308}}}, "/loss", "loss_mismatch"),
+        ({"loss": {"kind": "ldam"}, "learner": {"kind": "linear"}}, "/learner", "loss_mismatch"),
         ({"loss": {"kind": "balanced_cross_entropy", "weights": {"good": 5e-324, "bad": 5e-324}}}, "/loss", "loss_mismatch"),
     ],
 )

@@ -8,9 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.losses import AnyLoss, Poly
+from counterweight.contracts.terms import ClassCounts, LossTerms
+from tests.training.every_loss import COUNTS, EVERY_LOSS
 from workers.training.correction import corrected_log_probabilities, raw_log_probabilities
 from workers.training.loss import StackedTerms, example_loss
+
+CORRECTABLE = [loss for loss in EVERY_LOSS if loss.terms(COUNTS).smoothing == 0]
+TWO = ClassCounts(labels=("no", "yes"), counts=(90, 10), positive=1)
 
 
 def test_cross_entropy_needs_no_correction() -> None:
@@ -53,10 +58,34 @@ def test_at_the_loss_s_minimum_the_correction_returns_nature_s_share(gamma: floa
     assert corrected == pytest.approx(share, rel=1e-6)
 
 
-def test_correcting_two_classes_keeps_their_order() -> None:
-    logits = np.stack([np.zeros(1001), np.linspace(-12, 12, 1001)], axis=1)
+@pytest.mark.parametrize("loss", CORRECTABLE, ids=lambda loss: loss.model_dump_json())
+def test_at_the_minimum_over_three_classes_the_correction_returns_nature_s_shares(loss: AnyLoss) -> None:
+    terms, nature = loss.terms(COUNTS), torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    stacked = StackedTerms.of([terms], torch.float64)
+    logits = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    descent = torch.optim.LBFGS([logits], max_iter=500, tolerance_grad=1e-13, tolerance_change=0, line_search_fn="strong_wolfe")
 
-    corrected = corrected_log_probabilities(logits, replace(LossTerms.neutral(2), gamma=2.0))
+    def risk() -> torch.Tensor:
+        descent.zero_grad()
+        value = example_loss(logits.expand(1, 3, 3), torch.arange(3), stacked)[0] @ nature
+        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped.
+        return value
+
+    descent.step(risk)  # type: ignore[no-untyped-call]  # As above.
+
+    corrected = np.exp(corrected_log_probabilities(logits.detach().numpy()[None], terms))[0]
+    np.testing.assert_allclose(corrected, nature, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [replace(LossTerms.neutral(2), gamma=2.0), replace(LossTerms.neutral(2), margin=(0.2, 0.5), scale=10), Poly(gamma=1).terms(TWO)],
+    ids=["focal", "margins", "poly"],
+)
+def test_correcting_two_classes_keeps_their_order(terms: LossTerms) -> None:
+    logits = np.stack([np.zeros(1001), np.linspace(-2, 2, 1001)], axis=1)
+
+    corrected = corrected_log_probabilities(logits, terms)
 
     assert (np.diff(corrected[:, 1] - corrected[:, 0]) > 0).all()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from counterweight.contracts.evaluation import BestBy, EvaluationOptions, Fixed, SplitEvaluation
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.terms import LossTerms
 from workers.training.evaluation import Scored, Subject, evaluate
 
 BINARY = Subject(("no", "yes"), 1, LossTerms.neutral(2), (0.9, 0.1), EvaluationOptions())

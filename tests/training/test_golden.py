@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.losses import BalancedSoftmax, Ldam, LogitAdjusted
+from counterweight.contracts.terms import ClassCounts, LossTerms, prior_bias
+from counterweight.contracts.weights import effective_number, inverse_frequency, mean_one
 from tests.training.golden import golden, needs_golden
 from workers.training.correction import corrected_log_probabilities
 from workers.training.loss import StackedTerms, example_loss
@@ -17,6 +19,8 @@ NOT_OURS = ("asymmetric", "ghm_c", "focal_star", "focal_soft_sum", "focal_soft_l
 CASES = [case for case in golden("cases") if case["loss"] not in NOT_OURS]
 CORRECTIONS = [case for case in golden("transforms") if case["kind"] in ("focal_posterior_correction", "prior_correction")]
 MINIMISERS = [case for case in golden("transforms") if case["kind"] == "focal_risk_minimiser"]
+WEIGHTS = [case for case in golden("transforms") if case["kind"] == "class_weights"]
+BIASES = [case for case in golden("transforms") if case["kind"] == "bias_init"]
 METRICS = [case for case in golden("metrics") if "score" in case]
 
 
@@ -24,16 +28,22 @@ def named(case: dict[str, Any]) -> str:
     return str(case["id"])
 
 
+def counted(case: dict[str, Any]) -> ClassCounts:
+    return ClassCounts(tuple(str(index) for index in range(len(case["class_counts"]))), tuple(case["class_counts"]))
+
+
 def terms_of(case: dict[str, Any], classes: int) -> LossTerms:
     """Return the terms a case's settings come to."""
-    weights, shift, margin = [1.0] * classes, [0.0] * classes, case.get("margins") or [0.0] * classes
+    weights, shift, margin = [1.0] * classes, [0.0] * classes, [0.0] * classes
     if case.get("alpha") is not None:
         weights = [1 - case["alpha"], case["alpha"]]
     if case.get("class_weights") is not None:
         weights = case["class_weights"]
     if case["loss"] == "logit_adjusted":
-        total = sum(case["class_counts"])
-        shift = [case["tau"] * float(np.log(count / total)) for count in case["class_counts"]]
+        shift = list(LogitAdjusted(tau=case["tau"]).terms(counted(case)).shift)
+    if case["loss"] == "ldam":
+        margin = list(Ldam(scale=case["s"]).terms(counted(case)).margin)
+        assert margin == pytest.approx(case["margins"], rel=1e-14)
     return LossTerms(
         weights=tuple(weights),
         shift=tuple(shift),
@@ -73,7 +83,7 @@ def test_a_golden_correction(case: dict[str, Any]) -> None:
     if "weight_pos" in case:
         weights = [case["weight_neg"], case["weight_pos"]]
     if "class_counts" in case:
-        shift = [float(np.log(count / sum(case["class_counts"]))) for count in case["class_counts"]]
+        shift = list(BalancedSoftmax().terms(counted(case)).shift)
     terms = LossTerms(weights=tuple(weights), shift=tuple(shift), margin=(0.0,) * classes, gamma=case.get("gamma", 0.0))
 
     corrected = np.exp(corrected_log_probabilities(np.log(probabilities)[None], terms))[0]
@@ -90,6 +100,25 @@ def test_the_correction_undoes_the_minimiser_of_a_golden_risk(case: dict[str, An
     corrected = np.exp(corrected_log_probabilities(np.array([[0.0, case["expected_logit"]]]), terms))[0, 1]
 
     assert corrected == pytest.approx(case["eta"], rel=1e-12)
+
+
+@pytest.mark.parametrize("case", WEIGHTS, ids=named)
+def test_golden_class_weights(case: dict[str, Any]) -> None:
+    counts = counted(case)
+    if "beta" in case:  # Golden ones sum to the number of classes, ours have mean 1 over the rows; only ratios mean anything.
+        raw = effective_number(counts, case["beta"])
+        weights = [len(raw) * weight / sum(raw) for weight in raw]
+    else:
+        weights = mean_one(inverse_frequency(counts), counts)
+
+    assert weights == pytest.approx(case["expected_weights"], rel=1e-12)
+
+
+@pytest.mark.parametrize("case", BIASES, ids=named)
+def test_a_golden_initial_bias(case: dict[str, Any]) -> None:
+    no, yes = prior_bias(LossTerms.neutral(2), [1 - case["pi"], case["pi"]])
+
+    assert yes - no == pytest.approx(case["expected_bias"], rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("case", METRICS, ids=named)

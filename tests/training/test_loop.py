@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from counterweight.contracts.jobs import EarlyStopping
-from counterweight.contracts.losses import BalancedCrossEntropy, ClassCounts, CrossEntropy, Focal, Loss
-from workers.training.loop import Epoch, Event, Lost, Pace, Rows, Trained, Withdrawn, learning_rate_factor, train
-from workers.training.networks import Pieces, Shape, prior_bias
+from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam, initial_logits
+from counterweight.contracts.terms import ClassCounts
+from workers.training.loop import Epoch, Event, Lost, Pace, Rows, Trained, Withdrawn, first_deferred_epoch, learning_rate_factor, train
+from workers.training.networks import Pieces, Shape
 from workers.training.population import Plan
 
 SHAPE = Shape(inputs=3, classes=2, hidden=(16,), pieces=3)
@@ -17,10 +18,19 @@ COUNTS = ClassCounts(labels=("no", "yes"), counts=(90, 10), positive=1)
 PACE = Pace(epochs=5, batch_size=32, schedule="flat_cosine")
 
 
-def plan(loss: Loss | None = None, seed: int = 0, **changes: object) -> Plan:
-    terms = (loss or CrossEntropy()).terms(COUNTS)
-    bias = tuple(prior_bias(terms, COUNTS.shares))
-    usual = Plan(terms, bias, learning_rate=3e-3, weight_decay=1e-4, ema=0.99, seed=seed, stopping=None, positive=1)
+def plan(loss: AnyLoss | None = None, seed: int = 0, **changes: object) -> Plan:
+    loss = loss or CrossEntropy()
+    usual = Plan(
+        terms=loss.terms(COUNTS),
+        bias=tuple(initial_logits(loss, COUNTS)),
+        learning_rate=3e-3,
+        weight_decay=1e-4,
+        ema=0.99,
+        seed=seed,
+        stopping=None,
+        positive=1,
+        deferred=loss.deferred_terms(COUNTS),
+    )
     return replace(usual, **changes)  # type: ignore[arg-type]  # The tests name real fields.
 
 
@@ -112,6 +122,52 @@ def test_the_best_epoch_comes_back_and_waiting_ends_after_patience() -> None:
     (end,) = [event for event in events if isinstance(event, Trained)]
     assert losses[end.best_epoch - 1] == min(losses)
     assert len(losses) == end.best_epoch + 3
+
+
+COSINE = replace(SHAPE, cosine=True)
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(1, 2), (4, 5), (5, 5), (10, 9), (200, 161)])
+def test_deferred_terms_hold_in_the_last_fifth_of_the_epochs(epochs: int, first: int) -> None:
+    assert first_deferred_epoch(epochs) == first
+
+
+def test_deferred_terms_leave_the_epochs_before_as_they_are() -> None:
+    deferred, plain = (trained([plan(Ldam(deferred_reweighting=later))], shape=COSINE) for later in (True, False))
+
+    assert series(deferred, "train/loss")[:4] == series(plain, "train/loss")[:4]
+    assert series(deferred, "train/loss")[4] != series(plain, "train/loss")[4]
+
+
+def test_the_terms_of_the_best_epoch_come_back() -> None:
+    loss = Ldam()
+
+    (last,) = [event for event in trained([plan(loss)], shape=COSINE) if isinstance(event, Trained)]
+    (first,) = [event for event in trained([plan(loss)], shape=COSINE, pace=replace(PACE, epochs=4)) if isinstance(event, Trained)]
+
+    assert (first.terms, last.terms) == (loss.terms(COUNTS), loss.deferred_terms(COUNTS))
+
+
+def test_patience_with_the_first_terms_begins_the_deferred_ones_before_their_time() -> None:
+    stuck = plan(Ldam(), stopping=EarlyStopping(patience=2), learning_rate=1e-300)
+    pace = replace(PACE, epochs=20)
+
+    events = trained([stuck, plan(Ldam(), ema=0.9)], shape=COSINE, pace=pace)
+
+    losses = series(events, "train/loss")
+    assert len(losses) == 1 + 2 + 2
+    assert losses[2] == pytest.approx(losses[0])
+    assert losses[3] > 1.5 * losses[2]
+    torch.testing.assert_close(
+        parameters(events, 1), parameters(trained([plan(Ldam(), ema=0.9)], shape=COSINE, pace=pace)), atol=1e-10, rtol=0
+    )
+
+
+def test_a_first_loss_that_is_not_the_constant_predictions_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.training.loop.initial_parameters", lambda shape, *_: torch.ones(1, shape.parameters))
+
+    with pytest.raises(RuntimeError, match="the first step's loss is"):
+        trained([plan()])
 
 
 def test_without_early_stopping_the_last_epoch_comes_back() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -9,26 +10,13 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterweight.contracts.losses import BalancedCrossEntropy, ClassCounts, CrossEntropy, Focal, Loss, LossTerms
+from counterweight.contracts.losses import AnyLoss, BalancedSoftmax, CrossEntropy, Focal, Ldam, LogitAdjusted, Poly
+from counterweight.contracts.terms import ClassCounts, LossTerms, losses_by_class
+from tests.training.every_loss import COUNTS, EVERY_LOSS, every_loss
 from workers.training.loss import StackedTerms, example_loss
 
-COUNTS = ClassCounts(labels=("a", "b", "c"), counts=(90, 9, 1))
-EVERY_LOSS: list[Loss] = [
-    CrossEntropy(),
-    CrossEntropy(label_smoothing=0.1),
-    BalancedCrossEntropy(),
-    BalancedCrossEntropy(weights="sqrt_inverse_frequency"),
-    BalancedCrossEntropy(weights="effective_number", beta=0.99),
-    BalancedCrossEntropy(weights={"a": 1, "b": 2, "c": 3}),
-    Focal(),
-    Focal(gamma=0),
-    Focal(gamma=0.5, alpha="balanced"),
-    Focal(gamma=5, alpha={"a": 0.1, "b": 0.2, "c": 0.7}),
-]
-every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.model_dump_json())
 
-
-def stacked(*losses: Loss, counts: ClassCounts = COUNTS, dtype: torch.dtype = torch.float32) -> StackedTerms:
+def stacked(*losses: AnyLoss, counts: ClassCounts = COUNTS, dtype: torch.dtype = torch.float32) -> StackedTerms:
     return StackedTerms.of([loss.terms(counts) for loss in losses], dtype)
 
 
@@ -40,15 +28,19 @@ def random_targets(rows: int = 50) -> torch.Tensor:
     return torch.randint(0, 3, (rows,), generator=torch.Generator().manual_seed(1))
 
 
+def test_every_kind_is_put_to_the_test() -> None:
+    assert {type(loss) for loss in EVERY_LOSS} == set(get_args(AnyLoss))
+
+
 @every_loss
-def test_a_loss_is_never_negative(loss: Loss) -> None:
+def test_a_loss_is_never_negative(loss: AnyLoss) -> None:
     values = example_loss(random_logits(), random_targets(), stacked(loss))
 
     assert (values >= 0).all()
 
 
 @every_loss
-def test_a_loss_falls_as_the_true_class_gets_likelier(loss: Loss) -> None:
+def test_a_loss_falls_as_the_true_class_gets_likelier(loss: AnyLoss) -> None:
     logits = torch.zeros(1, 200, 3)
     logits[0, :, 1] = torch.linspace(-8, 2, 200)
 
@@ -58,7 +50,7 @@ def test_a_loss_falls_as_the_true_class_gets_likelier(loss: Loss) -> None:
 
 
 @every_loss
-def test_adding_a_number_to_all_logits_changes_nothing(loss: Loss) -> None:
+def test_adding_a_number_to_all_logits_changes_nothing(loss: AnyLoss) -> None:
     logits = random_logits(dtype=torch.float64)
     terms = stacked(loss, dtype=torch.float64)
 
@@ -66,7 +58,7 @@ def test_adding_a_number_to_all_logits_changes_nothing(loss: Loss) -> None:
 
 
 @every_loss
-def test_the_gradient_over_the_classes_sums_to_zero(loss: Loss) -> None:
+def test_the_gradient_over_the_classes_sums_to_zero(loss: AnyLoss) -> None:
     logits = random_logits(dtype=torch.float64).requires_grad_()
 
     total = example_loss(logits, random_targets(), stacked(loss, dtype=torch.float64)).sum()
@@ -78,7 +70,7 @@ def test_the_gradient_over_the_classes_sums_to_zero(loss: Loss) -> None:
 @every_loss
 @pytest.mark.parametrize("size", [17.0, 88.0, 1000.0])
 @pytest.mark.parametrize("target", [0, 1, 2])
-def test_value_and_gradient_are_finite_for_huge_logits(loss: Loss, size: float, target: int) -> None:
+def test_value_and_gradient_are_finite_for_huge_logits(loss: AnyLoss, size: float, target: int) -> None:
     logits = torch.tensor([[[size, -size, 0.0], [-size, size, size], [size, size, -size]]]).requires_grad_()
 
     values = example_loss(logits, torch.full((3,), target), stacked(loss))
@@ -89,7 +81,7 @@ def test_value_and_gradient_are_finite_for_huge_logits(loss: Loss, size: float, 
 
 
 @every_loss
-def test_the_gradient_is_the_slope(loss: Loss) -> None:
+def test_the_gradient_is_the_slope(loss: AnyLoss) -> None:
     logits = random_logits(rows=4, dtype=torch.float64).requires_grad_()
     terms = stacked(loss, dtype=torch.float64)
 
@@ -97,24 +89,80 @@ def test_the_gradient_is_the_slope(loss: Loss) -> None:
 
 
 @every_loss
-def test_half_precision_logits_are_raised_to_float32(loss: Loss) -> None:
+def test_the_formula_in_plain_numbers_is_torchs(loss: AnyLoss) -> None:
+    logits = random_logits(rows=20, dtype=torch.float64)
+    terms = loss.terms(COUNTS)
+
+    stack = StackedTerms.of([terms], torch.float64)
+    by_class = torch.stack([example_loss(logits, torch.full((20,), index), stack)[0] for index in range(3)])
+
+    plain = torch.tensor([losses_by_class(row, terms) for row in logits[0].tolist()], dtype=torch.float64)
+    torch.testing.assert_close(by_class.T, plain, rtol=1e-12, atol=1e-14)
+
+
+@every_loss
+def test_renaming_the_classes_renames_the_losses(loss: AnyLoss) -> None:
+    order = [2, 0, 1]
+    renamed = ClassCounts(tuple(COUNTS.labels[index] for index in order), tuple(COUNTS.counts[index] for index in order))
+    logits, targets = random_logits(dtype=torch.float64), random_targets()
+
+    values = example_loss(logits, targets, stacked(loss, dtype=torch.float64))
+
+    place = torch.tensor([order.index(index) for index in range(3)])
+    same = example_loss(logits[:, :, order], place[targets], stacked(loss, counts=renamed, dtype=torch.float64))
+    torch.testing.assert_close(same, values, rtol=1e-12, atol=1e-14)
+
+
+@every_loss
+def test_weights_have_mean_1_over_the_training_rows(loss: AnyLoss) -> None:
+    for terms in (loss.terms(COUNTS), loss.deferred_terms(COUNTS) or loss.terms(COUNTS)):
+        assert sum(share * weight for share, weight in zip(COUNTS.shares, terms.weights, strict=True)) == pytest.approx(1)
+
+
+@every_loss
+def test_half_precision_logits_are_raised_to_float32(loss: AnyLoss) -> None:
     values = example_loss(random_logits().bfloat16(), random_targets(), stacked(loss))
 
     assert values.dtype == torch.float32
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_focal_without_gamma_is_cross_entropy_to_the_bit(classes: int) -> None:
+@pytest.mark.parametrize("loss", [Focal(gamma=0), LogitAdjusted(tau=0), Poly(epsilon=0)], ids=lambda loss: loss.kind)
+def test_a_loss_without_its_term_is_cross_entropy_to_the_bit(loss: AnyLoss, classes: int) -> None:
     counts = ClassCounts(labels=("a", "b", "c")[:classes], counts=(90, 9, 1)[:classes], positive=1 if classes == 2 else None)
     logits = (50 * torch.randn(1, 500, classes, generator=torch.Generator().manual_seed(0))).requires_grad_()
     same = logits.detach().clone().requires_grad_()
     targets = torch.arange(500) % classes
 
     plain = example_loss(logits, targets, stacked(CrossEntropy(), counts=counts))
-    focal = example_loss(same, targets, stacked(Focal(gamma=0), counts=counts))
+    other = example_loss(same, targets, stacked(loss, counts=counts))
 
-    assert torch.equal(plain, focal)
-    assert torch.equal(torch.autograd.grad(plain.sum(), logits)[0], torch.autograd.grad(focal.sum(), same)[0])
+    assert torch.equal(plain, other)
+    assert torch.equal(torch.autograd.grad(plain.sum(), logits)[0], torch.autograd.grad(other.sum(), same)[0])
+
+
+def test_balanced_softmax_is_logit_adjusted_with_tau_1() -> None:
+    assert BalancedSoftmax().terms(COUNTS) == LogitAdjusted(tau=1).terms(COUNTS)
+
+
+def test_logit_adjusted_asks_most_of_the_rarest_class() -> None:
+    values = example_loss(torch.zeros(1, 3, 3), torch.arange(3), stacked(LogitAdjusted()))[0]
+
+    assert values[0] < values[1] < values[2]
+
+
+def test_ldam_asks_the_widest_margin_of_the_rarest_class_and_weighs_it_later() -> None:
+    terms, deferred = Ldam().terms(COUNTS), Ldam().deferred_terms(COUNTS)
+
+    assert terms.margin == pytest.approx([0.5 * count**-0.25 for count in COUNTS.counts])
+    assert terms.weights == (1.0, 1.0, 1.0)
+    assert deferred is not None
+    assert deferred == replace(terms, weights=deferred.weights)
+    assert deferred.weights[0] < deferred.weights[1] < deferred.weights[2]
+
+
+def test_ldam_without_deferred_reweighting_has_one_stage() -> None:
+    assert Ldam(deferred_reweighting=False).deferred_terms(COUNTS) is None
 
 
 def test_neutral_terms_are_torchs_cross_entropy() -> None:

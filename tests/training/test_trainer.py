@@ -27,7 +27,15 @@ from workers.training import trainer
 from workers.training.model import DESCRIPTION, load_model
 from workers.training.trainer import run
 
-EVERY_LOSS: list[dict[str, Any]] = [{"kind": "cross_entropy"}, {"kind": "balanced_cross_entropy"}, {"kind": "focal", "alpha": "balanced"}]
+EVERY_LOSS: list[dict[str, Any]] = [
+    {"kind": "cross_entropy"},
+    {"kind": "balanced_cross_entropy"},
+    {"kind": "focal", "alpha": "balanced"},
+    {"kind": "logit_adjusted"},
+    {"kind": "balanced_softmax"},
+    {"kind": "poly"},
+]
+LDAM = {"kind": "ldam"}
 
 
 def ran(task: TrainerTask) -> list[TrainerMessage]:
@@ -60,6 +68,29 @@ def test_every_learner_learns_under_every_loss(tmp_path: Path, learner: str, los
     metrics = end.evaluation.splits["test"].metrics
     assert (metrics["average_precision"].value or 0) > 0.6
     assert (metrics["log_loss"].value or 9) < (end.evaluation.splits["test"].baselines["constant"]["log_loss"].value or 0)
+
+
+def test_ldam_learns_to_rank(tmp_path: Path) -> None:
+    (end,) = succeeded(ran(make_task(tmp_path, [{"loss": LDAM, "training": {"max_epochs": 20}}])))
+
+    assert (end.evaluation.splits["test"].metrics["average_precision"].value or 0) > 0.6
+    assert load_model(tmp_path / "job_0").description.network.cosine
+
+
+@pytest.mark.parametrize(("epochs", "is_early"), [(4, True), (5, False)])
+def test_the_terms_of_the_best_epoch_go_into_the_model(tmp_path: Path, epochs: int, is_early: bool) -> None:
+    task = make_task(tmp_path, [{"loss": LDAM, "training": {"max_epochs": epochs, "early_stopping": None}}])
+
+    ran(task)
+
+    description = load_model(tmp_path / "job_0").description
+    assert (description.terms.weights == (1.0, 1.0)) == is_early
+    assert any("before the re-weighting" in note for note in description.notes) == is_early
+
+
+def test_heads_of_two_kinds_are_no_cohort(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="kind of head"):
+        ran(make_task(tmp_path, [{"loss": LDAM}, {}]))
 
 
 def test_several_classes_are_learnt(tmp_path: Path) -> None:
@@ -99,7 +130,7 @@ def test_a_cohort_finishes_all_its_members(tmp_path: Path) -> None:
 
     ends = succeeded(ran(task))
 
-    assert sorted(end.job_id for end in ends) == ["job_0", "job_1", "job_2"]
+    assert sorted(end.job_id for end in ends) == [f"job_{index}" for index in range(len(EVERY_LOSS))]
     assert all((Path(member.folder) / DESCRIPTION).exists() for member in task.members)
 
 

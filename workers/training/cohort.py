@@ -9,11 +9,12 @@ import torch
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
 from counterweight.contracts.learners import Mlp
-from counterweight.contracts.losses import ClassCounts
+from counterweight.contracts.losses import initial_logits
+from counterweight.contracts.terms import ClassCounts
 from workers.training.errors import UnusableData
 from workers.training.evaluation import Subject
-from workers.training.loop import Pace
-from workers.training.networks import Pieces, Shape, network_shape, prior_bias
+from workers.training.loop import Pace, Trained
+from workers.training.networks import Pieces, Shape, network_shape
 from workers.training.population import Plan
 from workers.training.prepared import Prepared
 
@@ -35,24 +36,28 @@ class Cohort:
 
     def plan(self, spec: ResolvedSpec) -> Plan:
         """Return how a job trains."""
-        subject = self.subject(spec)
+        subject, counts = self.subject(spec), self._counts(spec)
         return Plan(
             terms=subject.terms,
-            bias=tuple(prior_bias(subject.terms, subject.shares)),
+            bias=tuple(initial_logits(spec.loss, counts)),
             learning_rate=spec.training.learning_rate,
             weight_decay=spec.training.weight_decay,
             ema=spec.training.ema,
             seed=spec.training.seed,
             stopping=self._stopping(spec),
             positive=subject.positive,
+            deferred=spec.loss.deferred_terms(counts),
         )
 
     def subject(self, spec: ResolvedSpec) -> Subject:
         """Return what of a job its evaluation needs to know."""
+        counts = self._counts(spec)
+        return Subject(counts.labels, counts.positive, spec.loss.terms(counts), counts.shares, spec.evaluation)
+
+    def _counts(self, spec: ResolvedSpec) -> ClassCounts:
         classes = self.prepared.classes
         positive = _positive(classes, spec.evaluation.positive_label or self.facts.positive_label)
-        counts = ClassCounts(classes, self.prepared.class_counts("train"), positive)
-        return Subject(classes, positive, spec.loss.terms(counts), counts.shares, spec.evaluation)
+        return ClassCounts(classes, self.prepared.class_counts("train"), positive)
 
     def notes(self, spec: ResolvedSpec) -> list[str]:
         """Return what training decided that a user may not expect."""
@@ -61,6 +66,12 @@ class Cohort:
         if asked is not None and asked != self._stopping(spec):
             notes.append(f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows")
         return notes
+
+    def ending_notes(self, spec: ResolvedSpec, trained: Trained) -> list[str]:
+        """Return what the end of training decided that a user may not expect."""
+        if spec.loss.deferred_terms(self._counts(spec)) in (None, trained.terms):
+            return []
+        return [f"epoch {trained.best_epoch} was the best, before the re-weighting of the classes"]
 
     def resolved(self, spec: ResolvedSpec, threads: int) -> Resolved:
         """Return what only training could choose."""
@@ -94,12 +105,14 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
     """Return the cohort of these jobs; ValueError when they cannot share one program."""
     first = specs[0]
     if any(_shared(spec) != _shared(first) for spec in specs):
-        raise ValueError("members of a cohort must share target, columns, split, learner, batch size, epochs and schedule")
+        raise ValueError("members of a cohort must share target, columns, split, learner, kind of head, batch size, epochs and schedule")
     rows = prepared.part_rows[0]
     return Cohort(
         prepared=prepared,
         facts=facts,
-        shape=network_shape(first.learner, prepared.encoding.width, prepared.encoding.edges, len(prepared.classes)),
+        shape=network_shape(
+            first.learner, prepared.encoding.width, prepared.encoding.edges, len(prepared.classes), cosine=first.loss.has_cosine_head
+        ),
         pace=Pace(
             epochs=first.training.max_epochs,
             batch_size=min(rows, first.training.batch_size or min(256, max(32, rows // 50))),
@@ -112,8 +125,8 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
 
 
 def _shared(spec: ResolvedSpec) -> tuple[object, ...]:
-    training = spec.training
-    return (spec.target, set(spec.exclude), spec.split, spec.learner, training.batch_size, training.max_epochs, training.schedule)
+    training, head = spec.training, spec.loss.has_cosine_head
+    return (spec.target, set(spec.exclude), spec.split, spec.learner, head, training.batch_size, training.max_epochs, training.schedule)
 
 
 def _positive(classes: tuple[str, ...], label: str | None) -> int | None:

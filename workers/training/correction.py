@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.terms import LossTerms
 
 Floats = NDArray[np.float64]
 
@@ -16,26 +16,31 @@ def raw_log_probabilities(logits: Floats, terms: LossTerms) -> Floats:
 def corrected_log_probabilities(logits: Floats, terms: LossTerms) -> Floats:
     """Return the log-probabilities (N, C) of nature, for logits that minimise the loss with these terms.
 
-    A weighted loss learns p_k ~ w_k eta_k, a shifted one adds its shift to the logits, and focal loss with gamma g has its minimum
-    where eta_k ~ h(p_k) / w_k, h(v) = v / ((1-v)^g - g (1-v)^(g-1) v ln v). Cross-entropy is returned as it is. Margins and
-    label smoothing are not undone: they leave no formula that holds away from the minimum.
+    There the expected gradient is zero. With u, d, L and q as the formula has them for each class as the true one, and p = exp(-L),
+    that is so where
+
+        eta ~ exp(u) * (exp(u - s m) + sum of the others' exp(u)) / (w * q^gamma * (1 + gamma p L / q + epsilon (gamma + 1) p))
+
+    A weighted loss learns p ~ w eta, a shifted one adds its shift to the logits; cross-entropy is returned as it is. Between two large
+    margins nearly every score is optimal for even odds, so undoing them says little away from the minimum. Label smoothing is left.
     """
     scores = terms.scale * (logits.astype(np.float64) + np.asarray(terms.shift))
     log_weights = np.log(np.asarray(terms.weights))
-    log_p = _normalised(scores)
-    if terms.gamma == 0:
-        return _normalised(log_p - log_weights)
-    return _normalised(_log_h(scores, terms.gamma) - log_weights)
+    if terms.gamma == 0 and terms.epsilon == 0 and not any(terms.margin):
+        return _normalised(scores - log_weights)
+    others = _log_sum_of_others(scores)
+    lead = scores - terms.scale * np.asarray(terms.margin) - others
+    return _normalised(scores + others + _softplus(lead) - log_weights - _log_pull(lead, terms.gamma, terms.epsilon))
 
 
-def _log_h(scores: Floats, gamma: float) -> Floats:
-    """Return ln h(p) of the softmax p of `scores`: ln p - g ln(1-p) - ln(1 + g p (-ln p) / (1-p)), without leaving log space."""
-    margin = scores - _log_sum_of_others(scores)
-    surprise = _softplus(-margin)  # -ln p
-    log_miss = -_softplus(margin)  # ln(1 - p)
-    # ln(-ln p): from a margin of 35 on, -ln p is exp(-margin) to the last digit, and later underflows.
-    log_surprise = np.where(margin > 35, -margin, np.log(np.where(margin > 35, 1.0, surprise)))
-    return -surprise - gamma * log_miss - np.log1p(gamma * np.exp(log_surprise - surprise - log_miss))
+def _log_pull(lead: Floats, gamma: float, epsilon: float) -> Floats:
+    """Return ln(p * -phi'(p)) for the loss phi(p) of a true class that leads by `lead`, without leaving log space; 0 for cross-entropy."""
+    surprise = _softplus(-lead)  # -ln p
+    log_miss = -_softplus(lead)  # ln(1 - p)
+    # ln(-ln p): from a lead of 35 on, -ln p is exp(-lead) to the last digit, and later underflows.
+    log_surprise = np.where(lead > 35, -lead, np.log(np.where(lead > 35, 1.0, surprise)))
+    focused = gamma * np.exp(log_surprise - surprise - log_miss)
+    return gamma * log_miss + np.log1p(focused + epsilon * (gamma + 1) * np.exp(-surprise))
 
 
 def _log_sum_of_others(scores: Floats) -> Floats:

@@ -16,7 +16,7 @@ from counterweight.contracts.evaluation import (
     SplitEvaluation,
     ThresholdChoice,
 )
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.terms import LossTerms
 from workers.training import intervals, metrics
 from workers.training.correction import corrected_log_probabilities, raw_log_probabilities
 from workers.training.curves import class_curves

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from counterweight.contracts.terms import LossTerms, losses_by_class
 from workers.training.errors import Diverged
 from workers.training.networks import Pieces, Shape, forward, initial_parameters
 from workers.training.population import Plan, Population, derived_seed
@@ -18,6 +19,7 @@ from workers.training.validation import Watch, validation_values
 CANCEL_POLL_S = 0.5
 FORWARD_FLOATS = 16_000_000
 """Numbers in the widest layer of one forward pass without gradients."""
+_FIRST_LOSS_TOLERANCE = 1e-3
 _WEIGHTS, _ORDER, _DROPOUT = range(3)
 
 
@@ -52,11 +54,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """A member is done: the parameters (1, P) of its best epoch."""
+    """A member is done: the parameters (1, P) of its best epoch, and the terms of the loss that made them."""
 
     member: int
     parameters: Tensor
     best_epoch: int
+    terms: LossTerms
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def train(
     """Train all members together; yield each one's epochs, and at last what became of it.
 
     Members with the same seed start from the same weights and see the same batches: their losses are compared on equal terms.
-    Numbers are of the features' type and device.
+    Deferred terms come into force in the last fifth of the epochs, or as soon as patience with the first ones is at its end; the best
+    epoch is the best of all, whichever terms it had. Numbers are of the features' type and device.
     """
     course = _Course(shape, plans, pace, training, validation, pieces, is_cancelled)
     for epoch in range(1, pace.epochs + 1):
@@ -123,13 +127,16 @@ class _Course:
         self._population = Population(shape, plans, start.to(device, training.features.dtype), dropout)
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
         self._watches = [Watch(plan.stopping) for plan in plans]
-        self._best: dict[int, Tensor] = {}
+        self._best: dict[int, tuple[Tensor, LossTerms]] = {}
+        self._waiting = {member for member, plan in enumerate(plans) if plan.deferred is not None}
         self._stack = list(range(len(plans)))
         self.active = set(self._stack)
         self._started = self._polled = time.monotonic()
 
     def learn(self, epoch: int) -> Iterator[Event]:
         """Take one epoch's steps; yield who was cancelled meanwhile."""
+        if epoch == first_deferred_epoch(self._pace.epochs):
+            self._defer(self._waiting & self.active, epoch - 1)
         features, labels = self._training.features, self._training.labels
         self._order = self._shuffle()
         self._sums = torch.zeros(self._batches, len(self._stack), dtype=features.dtype, device=features.device)
@@ -147,6 +154,8 @@ class _Course:
     def judge(self, epoch: int) -> Iterator[Event]:
         """Validate the averaged weights of every active member; yield what became of it."""
         yield from self._withdraw()
+        if epoch == 1:
+            self._check_first_losses()
         losses = self._sums.sum(dim=0).cpu() / len(self._training.labels)
         averages = self._population.averages
         logits = all_logits(self._shape, averages, self._validation.features, self._pieces).double().cpu().numpy()
@@ -159,13 +168,17 @@ class _Course:
                 yield Lost(member, self._divergence(place, epoch))
                 continue
             plan, watch = self._plans[member], self._watches[member]
-            values = validation_values(logits[place], labels, plan.terms, plan.positive)
+            terms = self._population.terms[place]
+            values = validation_values(logits[place], labels, terms, plan.positive)
             if watch.is_best(epoch, values):
-                self._best[member] = averages[place : place + 1].clone()
+                self._best[member] = averages[place : place + 1].clone(), terms
             yield self._report(member, epoch, {"train/loss": float(losses[place]), **values})
-            if epoch == self._pace.epochs or watch.is_over(epoch):
+            if epoch < self._pace.epochs and watch.is_over(epoch) and member in self._waiting:
+                self._defer({member}, epoch)
+            elif epoch == self._pace.epochs or watch.is_over(epoch):
                 self.active.discard(member)
-                yield Trained(member, self._best.pop(member), watch.best_epoch)
+                parameters, terms = self._best.pop(member)
+                yield Trained(member, parameters, watch.best_epoch, terms)
 
     def compact(self) -> None:
         """Drop the members that are done once they are more than half: until then they cost less than a rebuilt stack."""
@@ -174,6 +187,27 @@ class _Course:
         places = [place for place, member in enumerate(self._stack) if member in self.active]
         self._population.keep(places)
         self._stack = [self._stack[place] for place in places]
+
+    def _defer(self, members: set[int], epoch: int) -> None:
+        """Begin the last stage of these members after `epoch`, with new patience."""
+        terms = list(self._population.terms)
+        for place, member in enumerate(self._stack):
+            deferred = self._plans[member].deferred
+            if member in members and deferred is not None:
+                terms[place], self._watches[member].since = deferred, epoch
+        self._waiting -= members
+        self._population.use(terms)
+
+    def _check_first_losses(self) -> None:
+        """Raise RuntimeError where the first step's loss is not that of the constant first prediction: something is miswired."""
+        for place, member in enumerate(self._stack):
+            plan, found = self._plans[member], float(self._sums[0, place])
+            rows = self._order[place].tensor_split(self._batches)[0]
+            counts = torch.bincount(self._training.labels[rows], minlength=self._shape.classes).tolist()
+            by_class = losses_by_class(plan.bias, plan.terms)
+            expected = sum(count * value for count, value in zip(counts, by_class, strict=True))
+            if math.isfinite(found) and not math.isclose(found, expected, rel_tol=_FIRST_LOSS_TOLERANCE):
+                raise RuntimeError(f"the first step's loss is {found / len(rows)}, but its predictions cost {expected / len(rows)}")
 
     def _shuffle(self) -> Tensor:
         """Return each place's order of the training rows (places, rows), drawn once for each seed."""
@@ -216,6 +250,11 @@ def learning_rate_factor(pace: Pace, epoch: float) -> float:
     if pace.schedule == "constant":
         progress = 0.0
     return (1 + math.cos(math.pi * progress)) / 2
+
+
+def first_deferred_epoch(epochs: int) -> int:
+    """Return the epoch in which the last fifth begins; past the end where it is less than one epoch."""
+    return -(-4 * epochs // 5) + 1
 
 
 @torch.no_grad()

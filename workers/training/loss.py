@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.terms import LossTerms
 
 
 @dataclass(frozen=True)

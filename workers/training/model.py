@@ -13,8 +13,8 @@ from torch import Tensor
 
 from counterweight.contracts.base import View
 from counterweight.contracts.evaluation import ThresholdChoice
-from counterweight.contracts.losses import LossTerms
 from counterweight.contracts.messages import StoredFile
+from counterweight.contracts.terms import LossTerms
 from workers.training.correction import corrected_log_probabilities, raw_log_probabilities
 from workers.training.encoding import Encoding
 from workers.training.files import write_whole
@@ -33,10 +33,11 @@ class ShapeDescription(View):
     hidden: tuple[int, ...]
     dropout: float
     pieces: int
+    cosine: bool = False
 
 
 class TermsDescription(View):
-    """The loss's terms, as `contracts.losses.LossTerms` has them; undoing the loss needs them."""
+    """The loss's terms, as `contracts.terms.LossTerms` has them; undoing the loss needs them."""
 
     weights: tuple[float, ...]
     shift: tuple[float, ...]

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from counterweight.contracts.learners import Linear, Mlp
-from counterweight.contracts.losses import LossTerms
 
 _BLOCK = 16
 """Every block of a row starts at a multiple of this many floats, so that vector instructions cut all members' blocks alike."""
+_SHORTEST = 1e-12
+"""Added to squared lengths before dividing by them."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Shape:
-    """What networks of one cohort have in common. `pieces` is the width of the piecewise-linear embedding, 0 for none."""
+    """What networks of one cohort have in common. `pieces` is the width of the piecewise-linear embedding, 0 for none.
+
+    With a `cosine` head the logits are cosines between the last features and each class's weights, and the head has no bias.
+    """
 
     inputs: int
     classes: int
     hidden: tuple[int, ...]
     dropout: float = 0.0
     pieces: int = 0
+    cosine: bool = False
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -52,7 +56,8 @@ class Shape:
         weights = [Block(f"layer{i}.weight", sizes[i], sizes[i + 1]) for i in range(len(sizes) - 1)]
         if self.pieces:
             weights.append(Block("pieces.weight", self.pieces, sizes[1]))
-        return (*weights, *(Block(f"layer{i}.bias", 1, sizes[i + 1]) for i in range(len(sizes) - 1)))
+        biased = self.layers - 1 if self.cosine else self.layers
+        return (*weights, *(Block(f"layer{i}.bias", 1, sizes[i + 1]) for i in range(biased)))
 
     @property
     def layers(self) -> int:
@@ -110,19 +115,22 @@ class Pieces:
         return rise.clamp_min_(0).clamp_max_(1)
 
 
-def network_shape(learner: Linear | Mlp, inputs: int, edges: Sequence[Sequence[float]], classes: int) -> Shape:
+def network_shape(learner: Linear | Mlp, inputs: int, edges: Sequence[Sequence[float]], classes: int, cosine: bool = False) -> Shape:
     """Return the shape of a learner's network on these features."""
     if isinstance(learner, Linear):
+        if cosine:
+            raise ValueError("a cosine head needs features that were learnt: without hidden layers it has only the rows' directions")
         return Shape(inputs, classes, hidden=())
     pieces = 0 if learner.numeric_embedding == "none" else sum(max(0, len(cuts) - 1) for cuts in edges)
-    return Shape(inputs, classes, (learner.width,) * learner.depth, learner.dropout, pieces)
+    return Shape(inputs, classes, (learner.width,) * learner.depth, learner.dropout, pieces, cosine)
 
 
 def initial_parameters(shape: Shape, seeds: Sequence[int], biases: Sequence[Sequence[float]]) -> Tensor:
     """Return rows (K, parameters) in float64, each drawn from its own seed alone.
 
-    The head starts with zero weights and the given bias, so that the first predictions are the classes' shares. The embedding
-    starts at zero beside the plain columns: drawn at random it does harm on tables where it is of no use.
+    The head starts with zero weights and the given bias, so that the first predictions are the classes' shares; a cosine head starts
+    with one direction for all classes, so that it is undecided. The embedding starts at zero beside the plain columns: drawn at
+    random it does harm on tables where it is of no use.
     """
     parameters = torch.zeros(len(seeds), shape.parameters, dtype=torch.float64)
     head = shape.layers - 1
@@ -133,15 +141,13 @@ def initial_parameters(shape: Shape, seeds: Sequence[int], biases: Sequence[Sequ
             bound = 1 / math.sqrt(views[f"layer{layer}.weight"].shape[1])
             views[f"layer{layer}.weight"].uniform_(-bound, bound, generator=generator)
             views[f"layer{layer}.bias"].uniform_(-bound, bound, generator=generator)
-        views[f"layer{head}.bias"].copy_(torch.tensor(bias, dtype=torch.float64))
+        if shape.cosine:
+            classes = views[f"layer{head}.weight"]
+            bound = 1 / math.sqrt(classes.shape[1])
+            classes.copy_(torch.empty_like(classes[..., :1]).uniform_(-bound, bound, generator=generator))
+        else:
+            views[f"layer{head}.bias"].copy_(torch.tensor(bias, dtype=torch.float64))
     return parameters
-
-
-def prior_bias(terms: LossTerms, shares: Sequence[float]) -> list[float]:
-    """Return the head bias under which the loss sees the classes at their shares: ln(w_c pi_c) / s - b_c."""
-    seen = np.log(np.asarray(terms.weights) * np.asarray(shares))
-    bias = (seen - seen.mean()) / terms.scale - np.asarray(terms.shift)
-    return [float(value) for value in bias]
 
 
 def forward(
@@ -155,6 +161,8 @@ def forward(
     members = blocks["layer0.bias"].shape[0]
     hidden = _stacked(features, members)
     for layer in range(shape.layers):
+        if shape.cosine and layer == shape.layers - 1:
+            return torch.bmm(_directions(hidden, 2), _directions(blocks[f"layer{layer}.weight"], 1))
         outputs = torch.baddbmm(blocks[f"layer{layer}.bias"], hidden, blocks[f"layer{layer}.weight"])
         if layer == 0 and shape.pieces:
             outputs = torch.baddbmm(outputs, _stacked(pieces.embed(features), members), blocks["pieces.weight"])
@@ -164,6 +172,11 @@ def forward(
         if dropout is not None and shape.dropout > 0:
             hidden = hidden * _kept(hidden, shape.dropout, dropout)
     raise AssertionError("a network has at least one layer")
+
+
+def _directions(vectors: Tensor, dim: int) -> Tensor:
+    """Return the vectors along `dim` at length 1; the zero vector stays, with a finite gradient."""
+    return vectors * (vectors.square().sum(dim, keepdim=True) + _SHORTEST).rsqrt()
 
 
 def _stacked(features: Tensor, members: int) -> Tensor:

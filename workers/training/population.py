@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from counterweight.contracts.jobs import EarlyStopping
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.terms import LossTerms
 from workers.training.loss import StackedTerms, example_loss
 from workers.training.networks import Pieces, Shape, forward
 
@@ -18,7 +18,10 @@ CLIP_NORM = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How one member trains; `positive` is the class its average precision is about (None: the mean over all classes)."""
+    """How one member trains; `positive` is the class its average precision is about (None: the mean over all classes).
+
+    `deferred` are the terms of its last stage, where it has one.
+    """
 
     terms: LossTerms
     bias: tuple[float, ...]
@@ -28,6 +31,7 @@ class Plan:
     seed: int
     stopping: EarlyStopping | None
     positive: int | None
+    deferred: LossTerms | None = None
 
 
 def derived_seed(seed: int, purpose: int) -> int:
@@ -38,17 +42,25 @@ def derived_seed(seed: int, purpose: int) -> int:
 class Population:
     """The members still in the stack; row k of every matrix is member k's.
 
-    `averages` (K, parameters) are the moving averages of the parameters, which are what is validated and kept.
+    `averages` (K, parameters) are the moving averages of the parameters, which are what is validated and kept; `terms` are those in
+    force.
     """
 
     def __init__(self, shape: Shape, plans: Sequence[Plan], parameters: Tensor, dropout: Sequence[torch.Generator]) -> None:
         self._shape = shape
         self._steps = 0
         self.averages = parameters.clone()
-        self._settle(plans, dropout, parameters.clone(), torch.zeros_like(parameters), torch.zeros_like(parameters))
+        terms = [plan.terms for plan in plans]
+        self._settle(plans, terms, dropout, parameters.clone(), torch.zeros_like(parameters), torch.zeros_like(parameters))
 
     def _settle(
-        self, plans: Sequence[Plan], dropout: Sequence[torch.Generator], parameters: Tensor, means: Tensor, squares: Tensor
+        self,
+        plans: Sequence[Plan],
+        terms: Sequence[LossTerms],
+        dropout: Sequence[torch.Generator],
+        parameters: Tensor,
+        means: Tensor,
+        squares: Tensor,
     ) -> None:
         self._plans, self._dropout = list(plans), list(dropout)
         self._parameters, self._means, self._squares = parameters, means, squares
@@ -56,14 +68,14 @@ class Population:
         # Leaves that share the matrix's memory: the graph sees single weights and biases, everything after it one matrix.
         self._blocks = {name: block.detach().requires_grad_() for name, block in self._shape.views(parameters).items()}
         self._gradient_blocks = list(self._shape.views(self._gradients).values())
-        self._terms = StackedTerms.of([plan.terms for plan in plans], parameters.dtype, parameters.device)
+        self.use(terms)
         self._ema = torch.tensor([[plan.ema] for plan in plans], dtype=parameters.dtype, device=parameters.device)
         self._groups = _groups(plans, self._shape.decayed, (parameters, self._gradients, means, squares), self._steps)
 
     def step(self, features: Tensor, targets: Tensor, pieces: Pieces, rate: float) -> Tensor:
         """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,)."""
         logits = forward(self._shape, self._blocks, features, pieces, self._dropout)
-        sums = example_loss(logits, targets, self._terms).sum(dim=1)
+        sums = example_loss(logits, targets, self._stacked).sum(dim=1)
         gradients = torch.autograd.grad(sums.sum() / targets.shape[-1], list(self._blocks.values()))
         for block, gradient in zip(self._gradient_blocks, gradients, strict=True):
             block.copy_(gradient)
@@ -77,12 +89,18 @@ class Population:
         self.averages.lerp_(self._parameters, 1 - decay)
         return sums.detach()
 
+    def use(self, terms: Sequence[LossTerms]) -> None:
+        """Let each member's loss have these terms from now on."""
+        self.terms = list(terms)
+        self._stacked = StackedTerms.of(self.terms, self._parameters.dtype, self._parameters.device)
+
     def keep(self, places: Sequence[int]) -> None:
         """Drop all members but those at `places`; these go on as if nothing had happened."""
         index = torch.tensor(places, device=self.averages.device)
         self.averages = self.averages[index]
         self._settle(
             [self._plans[place] for place in places],
+            [self.terms[place] for place in places],
             [self._dropout[place] for place in places],
             self._parameters[index],
             self._means[index],

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import time
 
@@ -92,8 +93,10 @@ def _finish(
     is_cancelled: Callable[[str], bool],
 ) -> Iterator[TrainerMessage]:
     """Evaluate and export one member."""
-    yield PhaseChanged(job_id=member.job_id, phase="evaluating")
-    spec, subject = member.spec, cohort.subject(member.spec)
+    spec, subject = member.spec, replace(cohort.subject(member.spec), terms=trained.terms)
+    notes = cohort.notes(spec) + cohort.ending_notes(spec, trained)
+    resolved = cohort.resolved(spec, torch.get_num_threads()).model_copy(update={"notes": notes})
+    yield PhaseChanged(job_id=member.job_id, phase="evaluating", resolved=resolved)
     scored = {
         part: Scored(all_logits(cohort.shape, trained.parameters, rows.features, cohort.pieces)[0].cpu().numpy(), rows.labels.cpu().numpy())
         for part, rows in parts.items()
@@ -114,7 +117,7 @@ def _finish(
         threshold=evaluation.threshold,
         encoding=cohort.prepared.encoding,
         best_epoch=trained.best_epoch,
-        notes=cohort.notes(spec),
+        notes=notes,
     )
     files = export_model(Model(description, trained.parameters.cpu()), Path(member.folder))
     yield from telling.finished(member.job_id, evaluation, files)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.jobs import EarlyStopping
-from counterweight.contracts.losses import LossTerms
+from counterweight.contracts.terms import LossTerms
 from workers.training.correction import corrected_log_probabilities
 from workers.training.metrics import log_losses
 from workers.training.ranking import average_precision, ranked
@@ -35,11 +35,12 @@ def validation_values(logits: NDArray[np.float64], labels: NDArray[np.int64], te
 
 @dataclass
 class Watch:
-    """Which epoch was best so far, and whether to wait for a better one."""
+    """Which epoch was best so far, and whether to wait for a better one: `since` is the last epoch before patience counts anew."""
 
     stopping: EarlyStopping | None
     best_epoch: int = 0
     best: float = -np.inf
+    since: int = 0
 
     def is_best(self, epoch: int, values: dict[str, float]) -> bool:
         """Take in an epoch's values; return whether it is the best yet. Without early stopping the last is the best."""
@@ -53,4 +54,4 @@ class Watch:
         return False
 
     def is_over(self, epoch: int) -> bool:
-        return self.stopping is not None and epoch - self.best_epoch >= self.stopping.patience
+        return self.stopping is not None and epoch - max(self.best_epoch, self.since) >= self.stopping.patience
