@@ -102,9 +102,9 @@ class Jobs:
         """Read a job; with `wait_s` (at most 60) once it is newer than `since_version`, or as it is when the wait ends."""
         return self._transport.get_held(f"/jobs/{job_id}", JobView, wait_s, since_version)
 
-    def list(self, *, filter: str | None = None, limit: int | None = None) -> Iterator[JobView]:
-        """Yield jobs that `filter` lets through, newest first; pages are fetched as they are needed."""
-        return _pages(self._transport, "/jobs", Page[JobView], {"filter": filter}, limit)
+    def list(self, *, filter: str | None = None, sort: str | None = None, limit: int | None = None) -> Iterator[JobView]:
+        """Yield jobs that `filter` lets through, in the order of `sort`, newest first without; pages are fetched as they are needed."""
+        return _pages(self._transport, "/jobs", Page[JobView], {"filter": filter, "sort": sort}, limit)
 
     def wait(self, job_id: str, timeout_s: float | None = None) -> JobView:
         """Return the job once it is over: `succeeded`, `failed` or `cancelled`. WaitTimeout when that takes too long."""

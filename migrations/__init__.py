@@ -1,4 +1,4 @@
 """The history of the schema, as Alembic revisions."""
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest of `versions`: what this release needs."""

@@ -142,6 +142,7 @@ def make_job(
         spec=settled,
         loss=resolve_loss(settled.loss, ClassCounts(tuple(share.label for share in shares), tuple(share.count for share in shares), 1)),
         loss_kind=settled.loss.kind,
+        loss_gamma=getattr(settled.loss, "gamma", None),
         learner_kind=settled.learner.kind,
         device=settled.resources.device,
         state="queued",

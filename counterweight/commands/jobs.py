@@ -63,14 +63,17 @@ def submit(
 
 @app.command("list")
 def list_jobs(
-    where: Annotated[str | None, typer.Option("--filter", help="Such as: state = 'running' AND loss.kind = 'focal'.")] = None,
+    where: Annotated[str | None, typer.Option("--filter", help="Such as: state = succeeded AND NOT loss.kind = focal.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(help='By what, such as name or -metrics."test/average_precision"; `-` for the largest first.')
+    ] = None,
     limit: Limit = 50,
     output: Output = "table",
     quiet: Quiet = False,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first unless sorted otherwise."""
     with connect() as client:
-        print_many(client.jobs.list(filter=where, limit=limit), output, quiet, _row)
+        print_many(client.jobs.list(filter=where, sort=sort, limit=limit), output, quiet, _row)
 
 
 @app.command()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 Output = Annotated[Literal["table", "json", "jsonl"], typer.Option("--output", "-o", help="How to print: for people, or as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only.")]
 TimeoutS = Annotated[float | None, typer.Option("--timeout", min=0, help="Stop waiting after so many seconds, with exit code 124.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most, newest first.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most.")]
 
 
 def connect() -> "Client":

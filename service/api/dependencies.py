@@ -96,6 +96,6 @@ async def traceparent(
 IdempotencyKey = Annotated[str | None, Depends(idempotency_key)]
 TraceParent = Annotated[str | None, Depends(traceparent)]
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
-After = Annotated[str | None, Query(max_length=200, description="The `next` of the page before.")]
+After = Annotated[str | None, Query(max_length=4000, description="The `next` of the page before.")]
 WaitS = Annotated[float, Query(alias="wait", ge=0, le=60, description="Hold the answer for so many seconds until it changes.")]
 SinceVersion = Annotated[int | None, Query(ge=0, le=2**31 - 1, description="With `wait`: the version already known.")]

@@ -27,9 +27,9 @@ from service.api.dependencies import (
     service_of,
 )
 from service.api.problems import declared, wrong_field
-from service.domain import filters, submission
-from service.domain.cursors import cursor_after, id_before
+from service.domain import filters, sorting, submission
 from service.domain.errors import Invalid, NotReady
+from service.domain.fields import FILTERED, SORTED, spelled
 from service.domain.submission import DatasetChoices
 from service.persistence import datasets, jobs, metrics
 from service.persistence.idempotency import Answer
@@ -37,6 +37,21 @@ from service.persistence.tables import Dataset, Job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
 
+Filter = Annotated[
+    str,
+    Query(
+        description="Which jobs: comparisons by `= != < <= > >= IN (…)`, joined by AND, OR, NOT and parentheses, of "
+        f"{spelled(FILTERED)}. A comparison with what a job does not have is false; NOT is the exact opposite.",
+        examples=['state = succeeded AND metrics."test/average_precision" >= 0.6', 'NOT (loss.kind IN (focal) OR labels.team = "risk")'],
+    ),
+]
+Sort = Annotated[
+    str,
+    Query(
+        description=f"By what: one of {spelled(SORTED)}, with a `-` before it for the largest first.",
+        examples=["-created_at", '-metrics."test/average_precision"'],
+    ),
+]
 Epoch = Annotated[int | None, Query(ge=0, le=10**9)]
 
 
@@ -62,20 +77,16 @@ def submit_job(spec: JobSpec, caller: Submitter, session: WriteSession, key: Ide
 def list_jobs(
     caller: Reader,
     session: ReadSession,
-    filter: Annotated[
-        str,
-        Query(
-            description='Conditions such as `state = running AND loss.kind = focal AND labels.team = "risk"`.', examples=["state = failed"]
-        ),
-    ] = "",
+    filter: Filter = "",
+    sort: Sort = "-created_at",
     limit: Limit = 50,
     after: After = None,
 ) -> Page[JobView]:
-    """List the project's jobs, newest first."""
-    before = None if after is None else id_before(after, "job")
-    found = jobs.page(session, caller.project_id, filters.parse(filter), before, limit + 1)
-    more = cursor_after(found[limit - 1].id) if len(found) > limit else None
-    return Page(data=jobs.views(session, found[:limit], now()), next=more)
+    """List the project's jobs, newest first unless `sort` says otherwise; jobs without the sorted value come last."""
+    order = sorting.parse(sort)
+    start = None if after is None else sorting.place_before(after, order)
+    found, end = jobs.page(session, caller.project_id, filters.parse(filter), order, start, limit)
+    return Page(data=jobs.views(session, found, now()), next=None if end is None else sorting.cursor_at(order, end))
 
 
 @router.get("/{job_id}", operation_id="jobs_get", responses=declared(404))

@@ -49,6 +49,7 @@ CODES: dict[str, Meaning] = {
     "idempotency_mismatch": Meaning(422, "The idempotency key was used for something else"),
     "bad_cursor": _INVALID,
     "bad_filter": _INVALID,
+    "bad_sort": _INVALID,
     "empty_file": _INVALID,
     "dataset_failed": Meaning(422, "The dataset could not be read"),
     "target_missing": _INVALID,

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, Select, exists, func, select, type_coerce
+from sqlalchemy import Select, and_, exists, func, select, true
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
-from sqlalchemy.sql.elements import ColumnElement
 
 from counterweight.contracts.evaluation import Evaluation, Metric
 from counterweight.contracts.ids import is_id
@@ -24,7 +23,9 @@ from counterweight.contracts.jobs import (
 from counterweight.contracts.losses import ResolvedLoss
 from service.domain import lifecycle
 from service.domain.errors import NotFound, WrongState
-from service.persistence import events
+from service.domain.filters import Condition
+from service.domain.sorting import Order, Place
+from service.persistence import events, filters, sorting
 from service.persistence.tables import Agent, Attempt, Dataset, Job, JobEvaluation
 
 NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
@@ -60,6 +61,7 @@ def add(
         spec=spec,
         loss=loss,
         loss_kind=spec.loss.kind,
+        loss_gamma=getattr(spec.loss, "gamma", None),
         learner_kind=spec.learner.kind,
         device=spec.resources.device,
         state="queued",
@@ -84,12 +86,16 @@ def get(session: Session, project_id: str, job_id: str) -> Job:
     return _one(session, _of_project(project_id).options(*_SHOWN), job_id)
 
 
-def page(session: Session, project_id: str, conditions: Sequence[tuple[str, str]], before: str | None, limit: int) -> list[Job]:
-    """Return up to `limit` jobs that meet all conditions, newest first, of those made before the job `before`."""
-    query = _of_project(project_id).where(*(_meets(field, value) for field, value in conditions))
-    if before is not None:
-        query = query.where(Job.id < before)
-    return list(session.scalars(query.order_by(Job.id.desc()).limit(limit).options(*_SHOWN)))
+def page(
+    session: Session, project_id: str, wanted: Condition | None, order: Order, after: Place | None, limit: int
+) -> tuple[list[Job], Place | None]:
+    """Return up to `limit` jobs that meet a condition, of those after `after` in this order, and where the next page begins."""
+    meets = true() if wanted is None else filters.condition(wanted)
+    found = sorting.places(session, and_(Job.project_id == project_id, meets), order, after, limit + 1)
+    ids = [place.job_id for place in found[:limit]]
+    jobs = {job.id: job for job in session.scalars(select(Job).where(Job.id.in_(ids)).options(*_SHOWN))}
+    # One may have been deleted between the two queries.
+    return [jobs[job_id] for job_id in ids if job_id in jobs], found[limit - 1] if len(found) > limit else None
 
 
 def cancel(session: Session, project_id: str, job_id: str, now: datetime) -> Job:
@@ -213,18 +219,3 @@ def _one(session: Session, query: Select[Job], job_id: str) -> Job:
     if job is None:
         raise NotFound(f"there is no job {job_id!r} in this project")
     return job
-
-
-def _meets(field: str, value: str) -> ColumnElement[bool]:
-    columns = {
-        "state": Job.state,
-        "name": Job.name,
-        "dataset_id": Job.dataset_id,
-        "loss.kind": Job.loss_kind,
-        "learner.kind": Job.learner_kind,
-    }
-    if field in columns:
-        return columns[field] == value
-    label = type_coerce(Job.labels, JSON())[field.removeprefix("labels.")]
-    holds: ColumnElement[bool] = label.as_string() == value
-    return holds

@@ -149,6 +149,7 @@ class Job(Leased, Table):
     spec: Mapped[ResolvedSpec] = mapped_column(Stored(ResolvedSpec))
     loss: Mapped[ResolvedLoss] = mapped_column(Stored(ResolvedLoss))
     loss_kind: Mapped[str]
+    loss_gamma: Mapped[float | None]
     learner_kind: Mapped[str]
     device: Mapped[str] = mapped_column(default="auto")
     state: Mapped[JobState] = mapped_column(String())
@@ -266,6 +267,9 @@ class FinalMetric(Table):
     low: Mapped[float | None]
     high: Mapped[float | None]
     reason: Mapped[str | None]
+
+    # The order of a list sorted by a metric.
+    __table_args__ = (Index("ix_final_metrics_order", "name", "value", "job_id"),)
 
 
 class JobEvaluation(Table):

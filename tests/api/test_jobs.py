@@ -199,46 +199,6 @@ def test_pages_hold_each_job_once_newest_first(api: Api, database: Database) -> 
 
 
 @SQLITE
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("", ["c", "b", "a"]),
-        ("state = running", ["b"]),
-        ("state = queued AND loss.kind = focal", ["c"]),
-        ("name = a", ["a"]),
-        ("labels.team = risk", ["b", "a"]),
-        ('labels.team = "risk" AND state = queued', ["a"]),
-        ('labels.a.b-c = "x y"', ["c"]),
-        ("learner.kind = linear", []),
-        ("dataset_id = nothing", []),
-        ('name = "\' OR 1=1 --"', []),
-        ("labels.none = x", []),
-    ],
-)
-def test_a_filter_keeps_what_meets_all_conditions(api: Api, database: Database, text: str, names: list[str]) -> None:
-    with database.write() as session:
-        dataset = make_dataset(session)
-        make_job(session, dataset, name="a", labels={"team": "risk"})
-        make_job(session, dataset, name="b", labels={"team": "risk"}, state="running")
-        make_job(session, dataset, name="c", labels={"a.b-c": "x y"}, loss={"kind": "focal"})
-
-    answer = api.get("/api/v1/jobs", params={"filter": text})
-
-    assert [job["name"] for job in answer.json()["data"]] == names
-
-
-def test_jobs_are_found_by_their_labels(api: Api, database: Database) -> None:
-    with database.write() as session:
-        dataset = make_dataset(session)
-        make_job(session, dataset, labels={"a.b-c": "x y", "team": "other"})
-        wanted = make_job(session, dataset, labels={"a.b-c": "x y", "team": "risk"})
-
-    answer = api.get("/api/v1/jobs", params={"filter": "labels.a.b-c = 'x y' AND labels.team = risk"})
-
-    assert [job["id"] for job in answer.json()["data"]] == [wanted.id]
-
-
-@SQLITE
 def test_a_wrong_filter_tells_the_column(api: Api) -> None:
     answer = api.get("/api/v1/jobs", params={"filter": "state = runing"})
 

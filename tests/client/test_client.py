@@ -70,6 +70,17 @@ def test_a_list_can_be_filtered(client: Client, dataset_id: str) -> None:
     assert [job.id for job in client.jobs.list(filter='labels.mark = "only-me"')] == [job_id]
 
 
+def test_a_list_can_be_sorted(client: Client, dataset_id: str) -> None:
+    submitted = [
+        client.jobs.submit(dataset_id=dataset_id, name=name, labels={"mark": "sorted"}, training=Training(max_epochs=1)).id
+        for name in ("b", "a", "c")
+    ]
+
+    listed = [job.id for job in client.jobs.list(filter="labels.mark = sorted", sort="-name")]
+
+    assert listed == [submitted[2], submitted[0], submitted[1]]
+
+
 def test_a_wait_ends_when_its_time_is_over_and_the_job_goes_on(client: Client, endless_job_id: str) -> None:
     with pytest.raises(WaitTimeout):
         client.jobs.wait(endless_job_id, timeout_s=0.2)
