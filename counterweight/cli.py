@@ -5,6 +5,7 @@ import sys
 import typer
 
 from counterweight.commands import datasets, jobs, keys, processes
+from counterweight.commands.options import Output, Quiet
 
 app = typer.Typer(
     help="Train classifiers on unequal classes, and compare losses honestly.",
@@ -30,6 +31,14 @@ def demo(
     from counterweight.demo.story import run  # noqa: PLC0415  # The client takes 0.3 s to import.
 
     raise typer.Exit(run(keep=keep))
+
+
+@app.command()
+def doctor(output: Output = "table", quiet: Quiet = False) -> None:
+    """Print every setting, its value and where it comes from; secrets are masked."""
+    from counterweight.commands.doctor import examine  # noqa: PLC0415  # Settings take 0.2 s to import.
+
+    examine(output, quiet)
 
 
 def main() -> None:

@@ -125,5 +125,5 @@ class ClientSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="COUNTERWEIGHT_", extra="ignore", frozen=True, env_ignore_empty=True)
 
-    url: str = "http://127.0.0.1:8321"
-    api_key: SecretStr | None = None
+    url: str = Field(default="http://127.0.0.1:8321", description="Where the server is.")
+    api_key: SecretStr | None = Field(default=None, description="The key to show it.")
