@@ -1,7 +1,6 @@
 """`counterweight serve`: the API and the agent of this host as two processes, started together and ended together."""
 
 import contextlib
-import http.client
 import logging
 import os
 import queue
@@ -19,6 +18,7 @@ from pathlib import Path
 from counterweight import logs
 from counterweight.settings import MISCONFIGURED, ServerSettings, read_server_settings
 from migrations import HEAD
+from service import health
 from service.api.sockets import bind
 from service.persistence import locks
 
@@ -162,9 +162,6 @@ def _parts(settings: ServerSettings, listener: socket.socket, api: "subprocess.P
 
 
 def _await_answer(listener: socket.socket) -> None:
-    """Return once the API answers, or after a while. The kernel holds our connection until it does: no need to ask twice."""
+    """Return once the API answers, or after a while."""
     host, port = listener.getsockname()[:2]
-    connection = http.client.HTTPConnection({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, timeout=FIRST_ANSWER_S)
-    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
-        connection.request("GET", "/healthz")
-        connection.getresponse().read()
+    health.answers(host, port, FIRST_ANSWER_S)

@@ -2,18 +2,16 @@
 
 import logging
 import os
-import secrets
 import signal
 import sys
 import threading
-from pathlib import Path
 
 from counterweight import logs
 from counterweight.settings import MISCONFIGURED, read_server_settings
 from service.persistence import locks, revision
 from service.persistence.database import Database
 from service.persistence.files import Files
-from workers import devices
+from workers import devices, home
 from workers.agent import Agent
 
 logger = logging.getLogger(__name__)
@@ -38,7 +36,7 @@ def main() -> int:
     # Children inherit the environment, and it names the database and its password.
     for name in [name for name in os.environ if name.startswith(("COUNTERWEIGHT_", "PG"))]:
         del os.environ[name]
-    agent = Agent(database, Files(settings.files_folder), devices.slots(settings), _home_id(settings.home), settings.lease_s)
+    agent = Agent(database, Files(settings.files_folder), devices.slots(settings), home.identity(settings.home), settings.lease_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())
     if "--supervised" in sys.argv:
@@ -47,14 +45,6 @@ def main() -> int:
     database.close()
     lock.close()
     return 0
-
-
-def _home_id(home: Path) -> str:
-    """A random name for this home, the same at every start."""
-    path = home / "id"
-    if not path.exists():
-        path.write_text(secrets.token_hex(16))
-    return path.read_text()
 
 
 def _die_with_supervisor() -> None:

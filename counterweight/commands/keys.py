@@ -9,7 +9,7 @@ import typer
 
 from counterweight.commands.options import Limit, Output, Quiet, connect
 from counterweight.commands.output import Cells, print_many, print_one
-from counterweight.commands.processes import require_server, run_instead
+from counterweight.commands.processes import require_api, run_instead
 
 if TYPE_CHECKING:
     from counterweight.contracts.keys import KeyView, NewKeyView
@@ -32,7 +32,7 @@ def create(
     given = {"name": name, "scope": scope, "expires_at": expires_at}
     document = json.dumps({field: value for field, value in given.items() if value is not None})
     if offline:
-        require_server()
+        require_api()
         run_instead("service.keys", ["create", document], os.environ)
     with connect() as client:
         made = client.keys.create(document)

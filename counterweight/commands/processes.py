@@ -13,8 +13,11 @@ Home = Annotated[Path | None, typer.Option(help="Folder of database, files and l
 Workers = Annotated[int | None, typer.Option(min=0, help="Trainer processes on this host; 0 serves the API only.")]
 
 DEFAULT_BIND = "127.0.0.1:8321"
-NEEDED = ("fastapi", "sqlalchemy", "torch")
-"""What tells that the extra `server` is installed."""
+API_NEEDS = ("fastapi", "sqlalchemy")
+"""What tells that the extra `api` is installed, which `server` includes."""
+
+TRAINING_NEEDS = ("duckdb", "torch")
+"""What `server` brings beyond that."""
 
 
 def serve(
@@ -24,27 +27,46 @@ def serve(
     workers: Workers = None,
 ) -> None:
     """Run the service here: the API and this host's trainers."""
+    given = os.environ.get("COUNTERWEIGHT_WORKERS") if workers is None else str(workers)
+    require_server() if given != "0" else require_api()
     _become("service", {"HOME": home, "BIND": _address(bind, port), "WORKERS": workers})
 
 
 def worker(home: Home = None, workers: Workers = None) -> None:
     """Run this host's trainers alone, for a service that shares its database and files."""
+    require_server()
     _become("workers", {"HOME": home, "WORKERS": workers})
 
 
 def migrate(home: Home = None) -> None:
     """Bring the database to this release's schema."""
+    require_api()
     _become("service.migrate", {"HOME": home})
 
 
-def require_server() -> None:
+def require_api() -> None:
     """Exit, naming the way out, where only the client is installed."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        sys.stderr.write(
-            f"Error: this needs {', '.join(missing)}, which the server's extra brings. Install it: pip install 'counterweight[server]'\n"
+    if missing := _missing(API_NEEDS):
+        _refuse(f"Error: this needs {missing}, which the server's extra brings. Install it: pip install 'counterweight[server]'")
+
+
+def require_server() -> None:
+    """Exit, naming the way out, where what trains is not installed."""
+    require_api()
+    if missing := _missing(TRAINING_NEEDS):
+        _refuse(
+            f"Error: training needs {missing}, which the server's extra brings. Install it: pip install 'counterweight[server]'; "
+            "or serve the API alone: counterweight serve --workers 0"
         )
-        raise typer.Exit(2)
+
+
+def _missing(needed: Sequence[str]) -> str:
+    return ", ".join(name for name in needed if find_spec(name) is None)
+
+
+def _refuse(why: str) -> NoReturn:
+    sys.stderr.write(why + "\n")
+    raise typer.Exit(2)
 
 
 def run_instead(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
@@ -54,7 +76,6 @@ def run_instead(module: str, arguments: Sequence[str], environment: Mapping[str,
 
 
 def _become(module: str, settings: Mapping[str, object | None]) -> NoReturn:
-    require_server()
     given = {f"COUNTERWEIGHT_{name}": str(value) for name, value in settings.items() if value is not None}
     run_instead(module, [], {**os.environ, **given})
 

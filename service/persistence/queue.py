@@ -51,6 +51,11 @@ def beats(session: Session) -> dict[str, int]:
     return {agent_id: count for agent_id, count in session.execute(select(Agent.id, Agent.beat).where(Agent.stopped_at.is_(None)))}
 
 
+def last_beat(session: Session, home_id: str) -> datetime | None:
+    """When an agent of this home, not known to have stopped, last beat; None without any."""
+    return session.scalar(select(func.max(Agent.beat_at)).where(Agent.home_id == home_id, Agent.stopped_at.is_(None)))
+
+
 def agents_of_home(session: Session, home_id: str) -> list[str]:
     """Agents that ran on this home and were never seen to stop. Whoever holds the home's lock knows that they are dead."""
     return list(session.scalars(select(Agent.id).where(Agent.home_id == home_id, Agent.stopped_at.is_(None))))
