@@ -2,10 +2,12 @@
 
 import codecs
 import gzip
+from pathlib import Path
 
 import pytest
 
 from tests.ingest.conftest import Read
+from workers.ingest.text import transcode
 
 ROWS = [("1.5", "red", "no"), ("2.25", "blue", "yes"), ("3.0", "red", "no"), ("4.75", "green", "yes")]
 
@@ -190,3 +192,21 @@ def test_gzip_is_unpacked(read: Read) -> None:
 
 def test_a_target_can_be_a_position_and_is_answered_by_name(read: Read) -> None:
     assert read(lines(","), target=2).facts.target == "y"
+
+
+@pytest.mark.parametrize("content", ["größe,y\n1,ä\n2,b\n3,ä\n4,b\n", "x,y\n1,no\n2,yes\n3,no\n4,yes"])
+def test_plain_utf_8_is_read_where_it_lies(content: str, tmp_path: Path) -> None:
+    source = tmp_path / "upload.csv.gz"
+    source.write_text(content, encoding="utf-8", newline="")
+
+    text = transcode(source, False, None, tmp_path / "copy")
+
+    assert (text.path, text.bytes) == (source, source.stat().st_size)
+    assert not (tmp_path / "copy").exists()
+
+
+def test_plain_text_is_read_whatever_its_file_is_called(read: Read, tmp_path: Path) -> None:
+    source = tmp_path / "upload.csv.gz"
+    source.write_text(lines(","))
+
+    assert read(source, target="y").facts.rows == len(ROWS)

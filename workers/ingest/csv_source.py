@@ -65,8 +65,9 @@ def unreadable_row(error: duckdb.InvalidInputException) -> Unreadable:
 def _relation(text: Text, dialect: Dialect, width: int, before: int) -> str:
     columns = ", ".join(f"'c{position}': 'VARCHAR'" for position in range(width))
     return (
-        f"read_csv({quoted(str(text.path))}, auto_detect = false, header = false, skip = {before}, delim = {quoted(dialect.delimiter)}, "
-        f"""quote = '"', escape = '"', new_line = '\\n', strict_mode = true, columns = {{{columns}}}, """
+        f"read_csv({quoted(str(text.path))}, auto_detect = false, compression = 'none', header = false, skip = {before}, "
+        f"""delim = {quoted(dialect.delimiter)}, quote = '"', escape = '"', new_line = '\\n', strict_mode = true, """
+        f"columns = {{{columns}}}, "
         f"max_line_size = {LINE_LIMIT_BYTES + 1024}, buffer_size = {2 * LINE_LIMIT_BYTES + 4096})"
     )
 

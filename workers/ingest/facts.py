@@ -1,6 +1,5 @@
 """What a written table holds: missing and distinct cells, types, and the classes within each part."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -8,6 +7,7 @@ import duckdb
 from counterweight.contracts.datasets import Column, ColumnType
 from counterweight.contracts.splits import PARTS, Part
 from workers.ingest import cells
+from workers.ingest.counts import Counts, counted
 from workers.ingest.engine import named, quoted
 from workers.ingest.errors import shown
 from workers.ingest.readings import Reading
@@ -15,17 +15,6 @@ from workers.ingest.sources import Source
 
 TEXT_IS_LONGER_THAN = 16
 CATEGORIES_ARE_AT_MOST = 1000
-_COLUMNS_AT_ONCE = (16, 64)
-_CELLS_AT_ONCE = 16_000_000
-
-
-@dataclass(frozen=True)
-class _Counts:
-    sql_type: str
-    present: int
-    distinct: int
-    characters: int
-    numbers: int
 
 
 def column_facts(
@@ -33,7 +22,7 @@ def column_facts(
 ) -> tuple[list[Column], list[str]]:
     """Return each column as it was written, and notes on columns that are text though most of their cells are numbers."""
     columns, notes = [], []
-    for position, (reading, counts) in enumerate(zip(readings, _counted(database, table, source), strict=True)):
+    for position, (reading, counts) in enumerate(zip(readings, counted(database, table, source), strict=True)):
         name = source.names[position]
         columns.append(Column(name=name, type=_type_of(reading, counts), missing=source.rows - counts.present, distinct=counts.distinct))
         is_guess = reading.kind == "text" and reading.told is None and source.format == "csv"
@@ -61,27 +50,7 @@ def part_classes(
     return result
 
 
-def _counted(database: duckdb.DuckDBPyConnection, table: Path, source: Source) -> list[_Counts]:
-    """Count a few columns at a time: the exact count of distinct cells holds them in memory."""
-    relation = f"read_parquet({quoted(str(table))})"
-    sql_types = [str(row[1]) for row in database.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
-    counts: list[_Counts] = []
-    fewest, most = _COLUMNS_AT_ONCE
-    at_once = min(max(_CELLS_AT_ONCE // source.rows, fewest), most)
-    for start in range(0, len(sql_types), at_once):
-        batch = range(start, min(start + at_once, len(sql_types)))
-        asked = ", ".join(_aggregates(named(source.names[position]), sql_types[position], source.notation) for position in batch)
-        row = database.execute(f"SELECT {asked} FROM {relation}").fetchall()[0]
-        counts += [_Counts(sql_types[position], *row[4 * at : 4 * at + 4]) for at, position in enumerate(batch)]
-    return counts
-
-
-def _aggregates(column: str, sql_type: str, notation: cells.Notation) -> str:
-    of_text = f"coalesce(sum(length({column})), 0)::BIGINT, count({cells.as_double(column, notation)})" if sql_type == "VARCHAR" else "0, 0"
-    return f"count({column}), count(DISTINCT {column}), {of_text}"
-
-
-def _type_of(reading: Reading, counts: _Counts) -> ColumnType:
+def _type_of(reading: Reading, counts: Counts) -> ColumnType:
     """Call text `text` rather than `categorical` when cells hardly repeat, and are long or many: names, remarks, ids."""
     if reading.kind == "label":
         return "categorical"
@@ -94,7 +63,7 @@ def _type_of(reading: Reading, counts: _Counts) -> ColumnType:
     return "text" if hardly_repeats and long_or_many else "categorical"
 
 
-def _why_text(database: duckdb.DuckDBPyConnection, table: Path, source: Source, position: int, counts: _Counts) -> list[str]:
+def _why_text(database: duckdb.DuckDBPyConnection, table: Path, source: Source, position: int, counts: Counts) -> list[str]:
     name = named(source.names[position])
     double = cells.as_double(name, source.notation)
     kind = cells.kind_of_number(name, double, source.notation)

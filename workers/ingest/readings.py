@@ -67,7 +67,7 @@ def selected(source: Source, readings: list[Reading], positions: Sequence[int]) 
             # Blanks are spaces but in odd files, and to trim spaces alone takes an eighth of the time.
             columns.append(f"trim({written}) AS {cell}" if source.format == "csv" else f"{written} AS {cell}")
         else:
-            columns.append(f"{cells.bare(written)} AS {cell}")
+            columns.append(f"{cells.bare_where_needed(written)} AS {cell}")
     return f"(SELECT {', '.join(columns)} FROM {source.relation})"
 
 

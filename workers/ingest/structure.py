@@ -1,17 +1,21 @@
-"""Every record of a text table, checked line by line before a database sees it.
+"""Every record of a text table, checked before a database sees it.
 
-Python's csv module reads the lines that have quotes; the others only have their delimiters counted. The count of records is
-independent of the database's, and a broken record is refused by its line in the original file.
+Blocks in which nothing is in doubt are counted at once (`tally`). In the others Python's csv module reads the lines that have quotes,
+and the rest only have their delimiters counted. The count of records is independent of the database's, and a broken record is
+refused by its line in the original file.
 """
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from workers.ingest.dialect import Dialect
 from workers.ingest.errors import Unreadable, shown
+from workers.ingest.tally import BLOCK_BYTES, tally
 from workers.ingest.text import LINE_LIMIT_BYTES, Text
 
 
@@ -25,32 +29,20 @@ class Shape:
 
 def check_structure(text: Text, dialect: Dialect, names: list[str], has_header: bool) -> Shape:
     """Count the records and refuse the first that does not have one field per name."""
-    width = len(names)
-    wanted = width - 1
-    rows = before = 0
-    header_pending = has_header
-    delimiter, watch_returns = dialect.delimiter, text.has_carriage_returns
     csv.field_size_limit(LINE_LIMIT_BYTES)
-    with text.path.open(encoding="utf-8", newline="\n") as file:
-        lines = iter(file)
-        number = 0
-        for line in lines:
-            number += 1
-            start = number
-            before += header_pending
-            if '"' in line or (watch_returns and "\r" in line):
-                fields, used = _quoted(line, lines, number, dialect)
-                number += used - 1
-            elif line == "\n":
-                continue
+    rows = before = 0
+    with text.path.open("rb") as file:
+        lines = _Lines(file)
+        if has_header:
+            before = next((number for number, _, _ in _counted(lines, text, dialect)), 0)  # only blank lines come first
+        while block := file.read(BLOCK_BYTES):
+            file.seek(-len(block), os.SEEK_CUR)
+            counted = tally(block, dialect.delimiter, len(names))
+            if counted is None:
+                rows += _judged(lines, len(block), text, dialect, names)
             else:
-                fields = line.count(delimiter)
-            if header_pending:
-                header_pending = False
-                continue
-            if fields != wanted:
-                raise _wrong_width(start, line, fields + 1, names, dialect)
-            rows += 1
+                rows += counted.rows
+                lines.pass_over(counted.bytes, counted.lines)
     return Shape(rows, before)
 
 
@@ -95,11 +87,58 @@ def _records(path: Path, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
                 yield start, fields
 
 
-def _quoted(line: str, following: Iterator[str], number: int, dialect: Dialect) -> tuple[int, int]:
-    """Return the delimiters of a record that has quotes, and how many lines it takes."""
+class _Lines:
+    """The lines of an open file from where it stands, counted."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.number = 0
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.bytes += len(line)
+        return line.decode()
+
+    def pass_over(self, count: int, lines: int) -> None:
+        self._file.seek(count, os.SEEK_CUR)
+        self.number += lines
+        self.bytes += count
+
+
+def _judged(lines: _Lines, size: int, text: Text, dialect: Dialect, names: list[str]) -> int:
+    """Count the records of the next `size` bytes, and of the last one's remainder, one by one; refuse the first of another width."""
+    rows, end = 0, lines.bytes + size
+    for number, line, fields in _counted(lines, text, dialect):
+        if fields != len(names):
+            raise _wrong_width(number, line, fields, names, dialect)
+        rows += 1
+        if lines.bytes >= end:
+            break
+    return rows
+
+
+def _counted(lines: _Lines, text: Text, dialect: Dialect) -> Iterator[tuple[int, str, int]]:
+    """Yield each record's line, the text of that line, and how many fields the record has."""
+    for line in lines:
+        number = lines.number
+        if '"' in line or (text.has_carriage_returns and "\r" in line):
+            yield number, line, _fields_in_quotes(line, lines, number, dialect)
+        elif line != "\n":
+            yield number, line, line.count(dialect.delimiter) + 1
+
+
+def _fields_in_quotes(line: str, following: Iterator[str], number: int, dialect: Dialect) -> int:
+    """Return the number of fields of a record that has quotes and may go on in the lines that follow."""
     reader = csv.reader(_limited(chain([line], following)), delimiter=dialect.delimiter, strict=True)
     try:
-        return len(next(reader)) - 1, reader.line_num
+        return len(next(reader))
     except csv.Error as error:
         raise _broken(number, error) from None
 

@@ -1,10 +1,14 @@
-"""The bytes of a text table, decoded by Python and written as UTF-8 with `\\n` line ends, in constant memory."""
+"""The bytes of a text table, decoded by Python and written as UTF-8 with `\\n` line ends, in constant memory.
+
+A file that is so already is checked and read where it lies.
+"""
 
 import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from workers.ingest.errors import Unreadable
@@ -28,7 +32,7 @@ _NOT_FOR_FILES = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicod
 
 @dataclass
 class Text:
-    """A UTF-8 copy of a file. Its line numbers are those of the original."""
+    """A file as UTF-8, or a copy of it as that. Its line numbers are those of the original."""
 
     path: Path
     bytes: int = 0
@@ -37,12 +41,13 @@ class Text:
 
 
 def transcode(source: Path, gzipped: bool, encoding: str | None, copy: Path) -> Text:
-    """Write `source` as UTF-8 to `copy`; Unreadable names the byte and the line that cannot be decoded."""
+    """Write `source` as UTF-8 to `copy`, unless it is so already; Unreadable names the byte and the line that cannot be decoded."""
     with source.open("rb") as file:
         head = next(_chunks(source, gzipped), b"")[:65536] if gzipped else file.read(65536)
     codec, note = _codec(head, encoding)
+    needs_copy = gzipped or not _is_utf8(codec) or head.startswith(codecs.BOM_UTF8) or _has_carriage_returns(source)
     try:
-        text = _write(source, gzipped, codec, copy)
+        text = _write(source, gzipped, codec, copy) if needs_copy else _check(source)
     except _BadByte as bad:
         if encoding is not None or codec != "utf-8":
             raise bad.refusal(codec) from None
@@ -95,51 +100,76 @@ class _BadByte(Exception):
 
 def _write(source: Path, gzipped: bool, codec: str, copy: Path) -> Text:
     text = Text(copy)
-    lines, open_line = 0, 0  # complete lines so far; bytes of the line still open
     with copy.open("wb") as out:
-        for part in _with_line_feeds(_as_utf8(source, gzipped, codec)):
-            nul = part.find(0)
-            if nul >= 0:
-                raise Unreadable(
-                    "nul_byte",
-                    f"Line {lines + part.count(_LINE_FEED, 0, nul) + 1} holds a NUL character, which no text table has; "
-                    "the file is binary or damaged. Upload the CSV or Parquet file itself.",
-                )
+        for part in _checked(_with_line_feeds(_as_utf8(source, gzipped, codec))):
             text.has_carriage_returns |= b"\r" in part
-            first = part.find(_LINE_FEED)
-            if open_line + (first if first >= 0 else len(part)) > LINE_LIMIT_BYTES:
-                raise Unreadable(
-                    "line_too_long",
-                    f"Line {lines + 1} is longer than {LINE_LIMIT_BYTES >> 20} MiB; no row of a table is: "
-                    "check the line ends, or whether this is the right file.",
-                )
-            open_line = open_line + len(part) if first < 0 else len(part) - 1 - part.rfind(_LINE_FEED)
-            lines += part.count(_LINE_FEED)
-            out.write(part)
-            text.bytes += len(part)
+            text.bytes += out.write(part)
     return text
+
+
+def _check(source: Path) -> Text:
+    return Text(source, sum(len(part) for part in _checked(_as_utf8(source, False, "utf-8"))))
+
+
+def _has_carriage_returns(source: Path) -> bool:
+    return any(b"\r" in chunk for chunk in _chunks(source, False))
+
+
+def _checked(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass on the parts of a text; Unreadable for a NUL or a line that is too long."""
+    lines, open_line = 0, 0  # complete lines so far; bytes of the line still open
+    for part in parts:
+        nul = part.find(0)
+        if nul >= 0:
+            raise Unreadable(
+                "nul_byte",
+                f"Line {lines + part.count(_LINE_FEED, 0, nul) + 1} holds a NUL character, which no text table has; "
+                "the file is binary or damaged. Upload the CSV or Parquet file itself.",
+            )
+        first = part.find(_LINE_FEED)
+        if open_line + (first if first >= 0 else len(part)) > LINE_LIMIT_BYTES:
+            raise Unreadable(
+                "line_too_long",
+                f"Line {lines + 1} is longer than {LINE_LIMIT_BYTES >> 20} MiB; no row of a table is: "
+                "check the line ends, or whether this is the right file.",
+            )
+        open_line = open_line + len(part) if first < 0 else len(part) - 1 - part.rfind(_LINE_FEED)
+        lines += part.count(_LINE_FEED)
+        yield part
+
+
+def _is_utf8(codec: str) -> bool:
+    return codecs.lookup(codec).name in ("utf-8", "utf-8-sig")
 
 
 def _as_utf8(source: Path, gzipped: bool, codec: str) -> Iterator[bytes]:
     """Yield the text as UTF-8, chunk by chunk, without the byte order mark."""
     decoder = codecs.getincrementaldecoder(codec)()
-    is_utf8 = codecs.lookup(codec).name in ("utf-8", "utf-8-sig")
-    consumed, lines = 0, 1
-    for chunk, final in _with_last(_chunks(source, gzipped)):
+    is_utf8 = _is_utf8(codec)
+    consumed = 0
+    for index, (chunk, final) in enumerate(_with_last(_chunks(source, gzipped))):
         pending = decoder.getstate()[0] if consumed else b""
         try:
-            text = decoder.decode(chunk, final)
-            part = chunk if is_utf8 else text.encode()
+            if is_utf8 and not pending and chunk.isascii():
+                part = chunk
+            else:
+                text = decoder.decode(chunk, final)
+                part = chunk if is_utf8 else text.encode()
         except UnicodeDecodeError as error:
             before = error.object[: error.start].decode(codec, errors="replace")
-            raise _BadByte(
-                consumed - len(pending) + error.start, lines + _line_ends(before), error.object[error.start : error.end][:4]
-            ) from None
+            line = _line_of_chunk(source, gzipped, codec, index) + _line_ends(before)
+            raise _BadByte(consumed - len(pending) + error.start, line, error.object[error.start : error.end][:4]) from None
         except UnicodeError as error:
-            raise Unreadable("bad_encoding", f"Line {lines} or one soon after it cannot be decoded as {codec} ({error}).") from None
+            line = _line_of_chunk(source, gzipped, codec, index)
+            raise Unreadable("bad_encoding", f"Line {line} or one soon after it cannot be decoded as {codec} ({error}).") from None
         yield part.removeprefix(codecs.BOM_UTF8) if consumed == 0 else part
         consumed += len(chunk)
-        lines += part.count(_LINE_FEED) or part.count(b"\r")
+
+
+def _line_of_chunk(source: Path, gzipped: bool, codec: str, index: int) -> int:
+    """Return the line on which a chunk begins; all before it can be decoded."""
+    before = islice(_as_utf8(source, gzipped, codec), index)
+    return 1 + sum(part.count(_LINE_FEED) or part.count(b"\r") for part in before)
 
 
 def _line_ends(text: str) -> int:
