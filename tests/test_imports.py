@@ -7,6 +7,7 @@ import pytest
 
 RULES = {
     "counterweight.contracts.messages": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb", "httpx"],
+    "counterweight.statistics.thresholds": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb", "pyarrow"],
     "counterweight.client": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
     "service.domain.lifecycle": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
     "service.domain.submission": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],

@@ -1,6 +1,6 @@
 """What an evaluation holds: metrics with intervals, and why one is undefined."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -13,6 +13,31 @@ class BestBy(Request):
     policy: Literal["max_f1", "max_mcc", "max_balanced_accuracy"] = "max_f1"
 
 
+class PrecisionFloor(Request):
+    """The lowest threshold, and so the greatest recall, whose precision on the validation rows is at least `precision` for sure.
+
+    For sure: the lower limit of its one-sided Wilson interval is.
+    """
+
+    policy: Literal["precision_floor"] = "precision_floor"
+    precision: float = Field(gt=0, lt=1)
+
+
+class RecallFloor(Request):
+    """The highest threshold whose recall on the validation rows is at least `recall`."""
+
+    policy: Literal["recall_floor"] = "recall_floor"
+    recall: float = Field(gt=0, le=1)
+
+
+class MinCost(Request):
+    """The threshold of least expected cost, false_positive / (false_positive + false_negative), on calibrated probabilities."""
+
+    policy: Literal["min_cost"] = "min_cost"
+    false_negative: float = Field(gt=0, le=1e12)
+    false_positive: float = Field(gt=0, le=1e12)
+
+
 class Fixed(Request):
     """A threshold the user knows."""
 
@@ -20,7 +45,14 @@ class Fixed(Request):
     value: float = Field(ge=0, le=1)
 
 
-ThresholdPolicy = Annotated[BestBy | Fixed, Field(discriminator="policy")]
+class TopK(Request):
+    """The threshold that calls `k` of the validation rows positive; fewer where more have equal scores at the cut."""
+
+    policy: Literal["top_k"] = "top_k"
+    k: int = Field(ge=1)
+
+
+ThresholdPolicy: TypeAlias = BestBy | PrecisionFloor | RecallFloor | MinCost | Fixed | TopK
 
 
 class EvaluationOptions(Request):
@@ -30,7 +62,7 @@ class EvaluationOptions(Request):
         default=None, description="Whom the binary metrics are about; the dataset's positive label when left out."
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    threshold: ThresholdPolicy = BestBy()
+    threshold: Annotated[ThresholdPolicy, Field(discriminator="policy")] = BestBy()
 
 
 class Metric(View):
@@ -112,8 +144,18 @@ class Curves(View):
     score_histogram: ScoreHistogram
 
 
+class MacroOverPresent(View):
+    """Averages over the classes that have rows in this part, and the labels of those that have none."""
+
+    absent: list[str]
+    metrics: dict[str, Metric]
+
+
 class SplitEvaluation(View):
     """How the model does on one part of the rows.
+
+    With several classes of which one has no rows here, averages over all of them are null, and `macro_over_present` has those over
+    the others under the same names.
 
     `curves` are of the positive class when there are two classes; with several they are null, and `class_curves` has those of each
     class by label.
@@ -124,33 +166,81 @@ class SplitEvaluation(View):
     metrics: dict[str, Metric]
     per_class: dict[str, dict[str, Metric]]
     baselines: dict[Literal["constant"], dict[str, Metric]]
+    macro_over_present: MacroOverPresent | None
     confusion: Confusion
     curves: Curves | None
     class_curves: dict[str, Curves]
 
 
 class ThresholdChoice(View):
-    """The score from which on a row is called positive; null with a reason where there is none (several classes, constant scores)."""
+    """The calibrated probability from which on a row is called positive.
+
+    Null where there is none, with the reason: `several_classes`, `constant_scores`, `no_positive`, `no_negative`,
+    `infeasible_constraint`; decisions are then those of 0.5. `tied` thresholds were equally good: the nearest to 0.5 was taken.
+    """
 
     policy: str
     value: float | None
     reason: str | None = None
+    tied: int = 1
     chosen_on: Literal["validation"] = "validation"
 
 
-class Calibration(View):
-    """Raw or corrected probabilities, whichever had the lower log-loss on the validation rows. Figures are of the validation rows."""
+class CalibrationFigures(View):
+    """How good probabilities are: the smaller the better."""
 
-    method: Literal["analytic"] = "analytic"
+    log_loss: float
+    brier: float
+    ece: float
+
+
+class CalibrationCandidate(View):
+    """One way to probabilities: `raw` as the network has them, `corrected` for what the loss does to them, `fitted` on validation rows.
+
+    `fitted` goes on from the better of the other two. Its figures of the validation rows are those of rows it was not fitted on, by
+    cross-fitting. Without figures the `reason` says why the rows allow it not: `too_few`, `class_absent:<label>`, `constant_scores`,
+    `not_increasing` (it would turn the ranking round), `at_bound` (no finite temperature is best).
+    """
+
+    kind: Literal["raw", "corrected", "fitted"]
+    method: Literal["none", "analytic", "platt", "temperature", "isotonic"]
+    parameters: dict[str, float] = {}
+    validation: CalibrationFigures | None = None
+    test: CalibrationFigures | None = None
+    reason: str | None = None
+
+
+class Calibration(View):
+    """Which probabilities were chosen, by log-loss on the validation rows, and all that were compared.
+
+    `before` are the raw probabilities' figures of the validation rows, `after` those of the chosen ones. With a class absent from the
+    validation rows nothing can be fitted or compared: `reason` names it, and the loss's correction is believed.
+    """
+
+    chosen: Literal["raw", "corrected", "fitted"]
+    method: Literal["none", "analytic", "platt", "temperature", "isotonic"]
     parameters: dict[str, float]
-    before: dict[str, float]
-    after: dict[str, float]
-    chosen: Literal["raw", "corrected"]
+    before: CalibrationFigures
+    after: CalibrationFigures
+    candidates: list[CalibrationCandidate]
+    reason: str | None = None
+
+
+class HardestRow(View):
+    """A row the model was most wrong about: `row` counts from 0 in its dataset, `probability` is that of the true label."""
+
+    row: int
+    part: Literal["validation", "test"]
+    label: str
+    predicted: str
+    probability: float
+    loss: float
 
 
 class Evaluation(View):
-    """Everything measured of a trained model."""
+    """Everything measured of a trained model; `hardest_rows` are those of the greatest loss, of both parts together."""
 
     splits: dict[Literal["validation", "test"], SplitEvaluation]
     threshold: ThresholdChoice
     calibration: Calibration
+    hardest_rows: list[HardestRow]

@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from counterweight.contracts.evaluation import Curves
+from counterweight.statistics.decisions import binary_metrics
 from workers.training.curves import MOST_CURVE_POINTS, class_curves
-from workers.training.metrics import binary_metrics
 
 
 def noisy(rows: int, share: float, digits: int = 2) -> tuple[np.ndarray, np.ndarray]:

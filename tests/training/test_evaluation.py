@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from counterweight.contracts.evaluation import BestBy, EvaluationOptions, Fixed, SplitEvaluation
 from counterweight.contracts.terms import LossTerms
-from workers.training.evaluation import Scored, Subject, evaluate
+from workers.training.evaluation import evaluate
+from workers.training.subject import Scored, Subject
 
 BINARY = Subject(("no", "yes"), 1, LossTerms.neutral(2), (0.9, 0.1), EvaluationOptions())
 SEVERAL = Subject(("x", "y", "z"), None, LossTerms.neutral(3), (0.7, 0.2, 0.1), EvaluationOptions())
@@ -27,12 +29,12 @@ def scored(rows: int, classes: int, seed: int = 0, absent: int | None = None) ->
     labels = source.choice(classes, rows, p=[0.9, 0.1] if classes == 2 else [0.7, 0.2, 0.1])
     if absent is not None:
         labels = np.where(labels == absent, 0, labels)
-    return Scored(source.normal(size=(rows, classes)) + 2 * np.eye(classes)[labels], labels)
+    return Scored.of(source.normal(size=(rows, classes)) + 2 * np.eye(classes)[labels], labels)
 
 
 def on_test(subject: Subject, **changes: int) -> SplitEvaluation:
     classes = len(subject.classes)
-    return evaluate(subject, scored(400, classes), scored(400, classes, seed=1, **changes)).splits["test"]
+    return evaluate(subject, scored(400, classes), scored(400, classes, seed=1, **changes)).evaluation.splits["test"]
 
 
 @pytest.mark.parametrize(("subject", "names"), [(BINARY, BINARY_NAMES), (SEVERAL, SEVERAL_NAMES)], ids=["two", "several"])
@@ -68,59 +70,41 @@ def test_several_classes_go_to_the_likeliest_and_have_no_threshold() -> None:
 
     found = evaluate(SEVERAL, validation, validation)
 
-    assert (found.threshold.value, found.threshold.reason) == (None, "several_classes")
-    assert np.trace(found.splits["test"].confusion.counts) == (validation.logits.argmax(axis=1) == validation.labels).sum()
+    assert (found.evaluation.threshold.value, found.evaluation.threshold.reason) == (None, "several_classes")
+    assert np.trace(found.evaluation.splits["test"].confusion.counts) == (validation.logits.argmax(axis=1) == validation.labels).sum()
 
 
 def test_constant_scores_have_no_threshold_and_call_the_likelier_class() -> None:
-    flat = Scored(np.tile([2.0, 0.0], (100, 1)), np.arange(100) % 10 // 9)
+    flat = Scored.of(np.tile([2.0, 0.0], (100, 1)), np.arange(100) % 10 // 9)
 
     found = evaluate(BINARY, flat, flat)
 
-    assert (found.threshold.value, found.threshold.reason) == (None, "constant_scores")
-    assert found.splits["test"].confusion.counts == [[90, 0], [10, 0]]
+    assert (found.evaluation.threshold.value, found.evaluation.threshold.reason) == (None, "constant_scores")
+    assert found.evaluation.splits["test"].confusion.counts == [[90, 0], [10, 0]]
 
 
 def test_the_threshold_is_chosen_on_the_validation_rows() -> None:
     options = EvaluationOptions(threshold=BestBy(policy="max_mcc"))
     subject = replace(BINARY, options=options)
 
-    values = {evaluate(subject, scored(400, 2), scored(400, 2, seed=seed)).threshold.value for seed in (1, 2)}
+    values = {evaluate(subject, scored(400, 2), scored(400, 2, seed=seed)).evaluation.threshold.value for seed in (1, 2)}
 
     assert len(values) == 1
-
-
-def test_corrected_probabilities_are_chosen_where_they_are_better() -> None:
-    honest = scored(2000, 2)
-    weights = (0.55, 5.0)
-    tilted = Scored(honest.logits + np.log(weights), honest.labels)
-    weighted = replace(BINARY, terms=LossTerms.neutral(2).with_weights(weights))
-
-    corrected = evaluate(weighted, tilted, tilted)
-
-    raw = evaluate(BINARY, honest, honest)
-    assert corrected.calibration.chosen == "corrected"
-    assert corrected.calibration.after["log_loss"] == pytest.approx(raw.calibration.before["log_loss"])
-    assert corrected.splits["test"].metrics["brier"].value == pytest.approx(raw.splits["test"].metrics["brier"].value)
-
-
-def test_cross_entropy_stays_raw() -> None:
-    assert evaluate(BINARY, scored(400, 2), scored(400, 2)).calibration.chosen == "raw"
 
 
 def test_a_class_absent_from_the_test_rows_is_null_by_name() -> None:
     found = on_test(SEVERAL, absent=2)
 
     assert found.metrics["macro_average_precision"].reason == "class_absent:z"
-    assert found.metrics["macro_f1"].reason == "class_absent:z"
+    assert {found.metrics[f"macro_{name}"].reason for name in ("f1", "precision", "recall")} == {"class_absent:z"}
     assert found.per_class["z"]["average_precision"].reason == "no_positive"
     assert found.metrics["log_loss"].value is not None
 
 
 def test_under_five_positives_the_values_stand_without_intervals() -> None:
-    few = Scored(np.random.default_rng(0).normal(size=(50, 2)), (np.arange(50) < 4).astype(int))
+    few = Scored.of(np.random.default_rng(0).normal(size=(50, 2)), (np.arange(50) < 4).astype(int))
 
-    found = evaluate(BINARY, few, few).splits["test"]
+    found = evaluate(BINARY, few, few).evaluation.splits["test"]
 
     assert {metric.reason for metric in found.metrics.values()} == {"too_few"}
 
@@ -130,3 +114,51 @@ def test_the_constant_baseline_is_the_prevalence() -> None:
 
     assert found.baselines["constant"]["average_precision"].value == pytest.approx(found.classes[1].fraction)
     assert found.baselines["constant"]["roc_auc"].value == 0.5
+
+
+def test_the_hardest_rows_are_those_of_the_greatest_loss() -> None:
+    validation, test = scored(400, 2), scored(400, 2, seed=1)
+
+    found = evaluate(BINARY, validation, replace(test, rows=np.arange(1000, 1400)))
+
+    hardest = found.evaluation.hardest_rows
+    losses = {part: -judged.log_p[np.arange(400), judged.labels] for part, judged in found.judged.items()}
+    worst = sorted(np.concatenate([*losses.values()]), reverse=True)[:20]
+    assert [row.loss for row in hardest] == worst
+    for row in hardest:
+        assert losses[row.part][row.row % 1000] == row.loss
+        assert (row.row >= 1000) == (row.part == "test")
+        assert row.probability == pytest.approx(np.exp(-row.loss))
+
+
+def test_averages_over_the_classes_that_are_there_are_given_by_name() -> None:
+    found = on_test(SEVERAL, absent=2)
+
+    assert found.macro_over_present is not None
+    assert found.macro_over_present.absent == ["z"]
+    of_present = [found.per_class[label]["recall"].value for label in ("x", "y")]
+    recall = found.macro_over_present.metrics["macro_recall"]
+    assert recall.value == pytest.approx(np.mean([value for value in of_present if value is not None]))
+    assert recall.low is not None
+    assert on_test(SEVERAL).macro_over_present is None
+
+
+def test_averages_equal_scikit_learn_s() -> None:
+    found = evaluate(SEVERAL, scored(400, 3), scored(400, 3, seed=1))
+
+    metrics, judged = found.evaluation.splits["test"].metrics, found.judged["test"]
+    for name, theirs in (("f1", f1_score), ("precision", precision_score), ("recall", recall_score)):
+        assert metrics[f"macro_{name}"].value == pytest.approx(theirs(judged.labels, judged.decisions, average="macro"), rel=1e-12)
+    area = roc_auc_score(judged.labels, np.exp(judged.log_p), multi_class="ovr", average="macro")
+    assert metrics["macro_roc_auc_ovr"].value == pytest.approx(area, rel=1e-12)
+
+
+def test_the_curves_of_many_classes_have_fewer_points() -> None:
+    source = np.random.default_rng(0)
+    classes = tuple(f"class {index}" for index in range(30))
+    subject = Subject(classes, None, LossTerms.neutral(30), (1 / 30,) * 30, EvaluationOptions())
+    rows = Scored.of(source.normal(size=(3000, 30)), source.integers(0, 30, 3000))
+
+    found = evaluate(subject, rows, rows).evaluation.splits["test"].class_curves
+
+    assert {len(curve.roc.thresholds) for curve in found.values() if curve.roc is not None} <= set(range(90, 101))

@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from counterweight.contracts.evaluation import EvaluationOptions
 from counterweight.contracts.losses import BalancedSoftmax, Ldam, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts, LossTerms, prior_bias
 from counterweight.contracts.weights import effective_number, inverse_frequency, mean_one
+from counterweight.statistics.decisions import class_metrics
+from counterweight.statistics.decisions import measured as measured_decisions
 from tests.training.golden import golden, needs_golden
 from workers.training.correction import corrected_log_probabilities
 from workers.training.loss import StackedTerms, example_loss
-from workers.training.metrics import binary_metrics, brier_scores, log_losses, yes_metrics
+from workers.training.measures import measure
+from workers.training.metrics import brier_scores, confusion, log_losses
 from workers.training.ranking import average_precision, ranked, roc_auc
+from workers.training.subject import Judged, Scored, Subject
 
 NOT_OURS = ("asymmetric", "ghm_c", "focal_star", "focal_soft_sum", "focal_soft_linear_pt")
 CASES = [case for case in golden("cases") if case["loss"] not in NOT_OURS]
@@ -22,6 +27,7 @@ MINIMISERS = [case for case in golden("transforms") if case["kind"] == "focal_ri
 WEIGHTS = [case for case in golden("transforms") if case["kind"] == "class_weights"]
 BIASES = [case for case in golden("transforms") if case["kind"] == "bias_init"]
 METRICS = [case for case in golden("metrics") if "score" in case]
+NAMES = {"kappa": "cohen_kappa"}
 
 
 def named(case: dict[str, Any]) -> str:
@@ -134,28 +140,39 @@ def test_the_golden_metrics_of_scores(case: dict[str, Any]) -> None:
     }
     if "threshold" in case:
         called = (scores >= case["threshold"]).astype(np.int64)
-        cells = np.zeros((2, 2))
-        np.add.at(cells, (labels, called), 1)
-        measured |= {name: None if np.isnan(value) else float(value) for name, value in binary_metrics(cells).items()}
+        decisions = measured_decisions(confusion(labels, called, 2), 1, 0.95)
+        measured |= {NAMES.get(name, name): metric.value for name, metric in decisions.items()}
 
+    assert len(measured.keys() & case.keys()) >= 2
     for name in measured.keys() & case.keys():
         assert measured[name] == (None if case[name] is None else pytest.approx(case[name], rel=1e-12)), name
+
+
+@pytest.mark.parametrize("floor", [0.5, 0.9])
+@needs_golden
+def test_the_golden_recall_at_a_precision(floor: float) -> None:
+    case = next(case for case in METRICS if case["id"] == "binary_ties")
+    cells = ranked(np.array(case["score"]), np.array(case["y_true"]) == 1).cells_of_steps()[1:]
+
+    found = class_metrics(cells)
+
+    reached = found["recall"][:, 1][found["precision"][:, 1] >= floor]
+    assert (reached.max() if len(reached) else None) == case[f"max_recall_at_precision_{floor}".replace(".", "_")]
 
 
 @needs_golden
 def test_the_golden_metrics_of_an_absent_class() -> None:
     case = next(case for case in golden("metrics") if case["id"] == "multiclass_absent_class")
-    cells = np.zeros((3, 3))
-    np.add.at(cells, (case["y_true"], case["y_pred"]), 1)
+    labels, called = np.array(case["y_true"]), np.array(case["y_pred"])
+    subject = Subject(("0", "1", "2"), None, LossTerms.neutral(3), (0.4, 0.4, 0.2), EvaluationOptions())
+    scored = Scored.of(np.eye(3)[called], labels)
 
-    for index in range(2):
-        from_class = yes_metrics(_against_rest(cells, index))
-        assert from_class["recall"] == pytest.approx(case["per_class_recall"][index])
-        assert from_class["precision"] == pytest.approx(case["per_class_precision"][index])
-        assert from_class["f1"] == pytest.approx(case["per_class_f1"][index])
+    found = measure(subject, Judged(scored, np.log(np.full((4, 3), 1 / 3)), called))
 
-
-def _against_rest(cells: np.ndarray, index: int) -> np.ndarray:
-    hit = cells[index, index]
-    missed, false = cells[index].sum() - hit, cells[:, index].sum() - hit
-    return np.array([[cells.sum() - hit - missed - false, false], [missed, hit]])
+    for name in ("recall", "precision", "f1"):
+        assert [each[name].value for each in found.of_classes] == pytest.approx(case[f"per_class_{name}"])
+    assert found.whole["macro_f1"].value is case["macro_f1_full"] is None
+    assert found.macro_over_present is not None
+    assert found.macro_over_present.absent == [str(index) for index in case["undefined_classes"]]
+    for name in ("recall", "f1"):
+        assert found.macro_over_present.metrics[f"macro_{name}"].value == pytest.approx(case[f"macro_{name}_over_present"])

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from counterweight.contracts.evaluation import Metric
+from counterweight.statistics import bootstrap
 from workers.training import intervals
 from workers.training.ranking import Ranking, average_precision, ranked, roc_auc
 
@@ -16,7 +17,7 @@ def noisy(rows: int, share: float, seed: int = 0, digits: int = 6) -> tuple[np.n
 
 
 def drawn(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-    return intervals.ranking_draws(ranking, intervals.generator())
+    return intervals.ranking_draws(ranking, bootstrap.generator())
 
 
 def test_draws_are_spread_like_those_that_weigh_row_by_row() -> None:
@@ -49,7 +50,7 @@ def test_joint_draws_are_spread_like_those_of_each_class() -> None:
     scores, labels = noisy(800, 0.2)
     rankings = [ranked(-scores, ~labels), ranked(scores, labels)]
 
-    precision, area = intervals.joint_ranking_draws(rankings, labels.astype(int), intervals.generator())
+    precision, area = intervals.joint_ranking_draws(rankings, [~labels, labels], bootstrap.generator())
 
     alone = drawn(rankings[1])
     assert precision[:, 1].mean() == pytest.approx(alone[0].mean(), abs=0.01)
@@ -61,7 +62,7 @@ def test_joint_draws_are_spread_like_those_of_each_class() -> None:
 def test_the_interval_of_a_mean_is_that_of_the_textbook() -> None:
     values = np.random.default_rng(0).exponential(size=5000)
 
-    draws = intervals.mean_draws(values, intervals.generator())
+    draws = intervals.mean_draws(values, bootstrap.generator())
 
     assert draws.mean() == pytest.approx(values.mean(), abs=0.002)
     assert draws.std() == pytest.approx(values.std() / 5000**0.5, rel=0.08)
@@ -72,7 +73,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     covered = 0
     for seed in range(100):
         ranking = ranked(*noisy(500, 0.1, seed=seed))
-        metric = intervals.with_interval(roc_auc(ranking), drawn(ranking)[1], 0.9, 10)
+        metric = bootstrap.with_interval(roc_auc(ranking), drawn(ranking)[1], 0.9, 10)
         assert metric.low is not None
         assert metric.high is not None
         covered += metric.low <= truth <= metric.high
@@ -87,7 +88,7 @@ def test_the_same_rows_have_the_same_interval() -> None:
 
 
 def test_under_five_rows_of_a_class_the_value_stands_alone() -> None:
-    metric = intervals.with_interval(Metric(value=0.5), np.ones(1000), 0.95, smallest_class=4)
+    metric = bootstrap.with_interval(Metric(value=0.5), np.ones(1000), 0.95, smallest_class=4)
 
     assert metric == Metric(value=0.5, reason="too_few")
 
@@ -96,13 +97,13 @@ def test_over_five_percent_undefined_draws_allow_no_interval() -> None:
     draws = np.ones(1000)
     draws[:51] = np.nan
 
-    assert intervals.with_interval(Metric(value=1.0), draws, 0.95, 100) == Metric(value=1.0, reason="unstable")
+    assert bootstrap.with_interval(Metric(value=1.0), draws, 0.95, 100) == Metric(value=1.0, reason="unstable")
 
 
 def test_an_undefined_value_keeps_its_reason() -> None:
     undefined = Metric(value=None, reason="no_positive")
 
-    assert intervals.with_interval(undefined, np.full(1000, np.nan), 0.95, 0) == undefined
+    assert bootstrap.with_interval(undefined, np.full(1000, np.nan), 0.95, 0) == undefined
 
 
 def test_average_precision_of_a_perfect_ranking_has_no_width() -> None:

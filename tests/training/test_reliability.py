@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from counterweight.statistics import bootstrap
 from tests.training.golden import golden, needs_golden
-from workers.training import intervals
 from workers.training.reliability import FEWEST_ROWS_OF_A_BIN, MOST_BINS, bins_of, equal_mass, error_draws
 
 
@@ -72,7 +72,7 @@ def test_the_interval_lies_around_the_error_and_narrows_with_the_rows() -> None:
     for rows in (1000, 100_000):
         scores, truths = calibrated(rows)
         bins = equal_mass(scores)
-        draws = error_draws(scores, truths, bins, intervals.generator())
+        draws = error_draws(scores, truths, bins, bootstrap.generator())
         low, high = np.quantile(draws, [0.025, 0.975])
         assert low <= bins_of(scores, truths, bins).error <= high
         widths.append(high - low)
@@ -85,7 +85,7 @@ def test_draws_are_spread_like_those_that_weigh_row_by_row() -> None:
     scores = scores**0.7  # no longer calibrated
     bins, source = equal_mass(scores), np.random.default_rng(2)
 
-    draws = error_draws(scores, truths, bins, intervals.generator())
+    draws = error_draws(scores, truths, bins, bootstrap.generator())
 
     weights = source.poisson(1.0, (400, 2000))
     slow = [np.abs(np.bincount(bins, weights=each * (truths - scores))).sum() / each.sum() for each in weights]

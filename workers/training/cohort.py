@@ -12,11 +12,11 @@ from counterweight.contracts.learners import Mlp
 from counterweight.contracts.losses import initial_logits
 from counterweight.contracts.terms import ClassCounts
 from workers.training.errors import UnusableData
-from workers.training.evaluation import Subject
 from workers.training.loop import Pace, Trained
 from workers.training.networks import Pieces, Shape, network_shape
 from workers.training.population import Plan
 from workers.training.prepared import Prepared
+from workers.training.subject import Subject
 
 FEWEST_STOPPING_ROWS = 30
 """With fewer validation rows of a class, average precision says too little to stop by (docs/decisions/0005-one-matrix-of-parameters.md)."""

@@ -1,11 +1,19 @@
 """From training scores to probabilities: undoing what the loss did to them."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.terms import LossTerms
 
 Floats = NDArray[np.float64]
+Base = Literal["raw", "corrected"]
+
+
+def log_probabilities(logits: Floats, terms: LossTerms, base: Base) -> Floats:
+    """Return the log-probabilities (N, C) of the logits as the network has them, or corrected for the loss."""
+    return raw_log_probabilities(logits, terms) if base == "raw" else corrected_log_probabilities(logits, terms)
 
 
 def raw_log_probabilities(logits: Floats, terms: LossTerms) -> Floats:

@@ -4,22 +4,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import CalibrationCurve, Curves, PrecisionRecallCurve, RocCurve, ScoreHistogram
+from counterweight.statistics.thresholds import above_all
 from workers.training.ranking import Ranking, ranked
 from workers.training.reliability import bins_of, equal_mass
-from workers.training.threshold import above_all
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
-MOST_CURVE_POINTS = 1000
+MOST_CURVE_POINTS, FEWEST_CURVE_POINTS = 1000, 25
 HISTOGRAM_BINS = 50
 
 
-def class_curves(probabilities: Floats, is_positive: Truths) -> Curves:
-    """Return the curves of the rows' probabilities (N,) of being positive."""
+def most_points(classes: int) -> int:
+    """Return how many points a curve may have: all curves of many classes together stay within what three have."""
+    return min(MOST_CURVE_POINTS, max(FEWEST_CURVE_POINTS, 3 * MOST_CURVE_POINTS // classes))
+
+
+def class_curves(probabilities: Floats, is_positive: Truths, most: int = MOST_CURVE_POINTS) -> Curves:
+    """Return the curves of the rows' probabilities (N,) of being positive, in at most `most` points."""
     ranking = ranked(probabilities, is_positive)
-    kept = _kept(ranking)
+    kept = _kept(ranking, most - 1)  # The ROC curve has one more.
     return Curves(
         precision_recall=_precision_recall(ranking, kept),
         roc=_roc(ranking, kept),
@@ -28,12 +33,12 @@ def class_curves(probabilities: Floats, is_positive: Truths) -> Curves:
     )
 
 
-def _kept(ranking: Ranking) -> Ints:
+def _kept(ranking: Ranking, most: int) -> Ints:
     """Return the places of the distinct scores to show: all, or half of them evenly over recall and half evenly over ranks.
 
     With a rare class most of what happens lies in the few ranks that hold its rows.
     """
-    groups, most = len(ranking.scores), MOST_CURVE_POINTS - 1
+    groups = len(ranking.scores)
     if groups <= most:
         return np.arange(groups)
     hits = np.flatnonzero(ranking.positives)

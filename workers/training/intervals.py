@@ -1,28 +1,21 @@
-"""How far a metric would move on other rows of the same kind: the Poisson bootstrap.
+"""Bootstrap draws of means and of rankings.
 
-Each of 1,000 draws weighs every row by its own Poisson(1) number. The rows of a group weigh Poisson(size of the group) together,
-so a metric that sees only groups needs one number for each group and not one for each row: for average precision the positives and
-the runs of negatives between them, for decisions the cells of the confusion matrix, for means the bins of a fine histogram.
+A metric that sees only groups of rows needs one Poisson number for each group and not one for each row: for average precision the
+positives and the runs of negatives between them, for means the bins of a fine histogram.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterweight.contracts.evaluation import Metric
+from counterweight.statistics.bootstrap import DRAWS, chunks
 from workers.training.ranking import Ranking
 
-DRAWS = 1000
-SEED = 0
-FEWEST_ROWS = 5
-"""A class with fewer rows allows no interval."""
-MOST_UNDEFINED = 0.05
 EXACT_RANKS = 512
 MOST_BINS = 1024
-_CHUNK = 4_000_000
-"""Weights held at a time."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,29 +31,6 @@ class _Runs:
     tied: Counts
     between: Counts
     after: Counts
-
-
-def with_interval(metric: Metric, draws: Floats, confidence: float, smallest_class: int) -> Metric:
-    """Return the metric with its percentile interval, or with the reason why there is none."""
-    if metric.value is None:
-        return metric
-    if smallest_class < FEWEST_ROWS:
-        return metric.model_copy(update={"reason": "too_few"})
-    defined = draws[~np.isnan(draws)]
-    if len(defined) < (1 - MOST_UNDEFINED) * len(draws):
-        return metric.model_copy(update={"reason": "unstable"})
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return metric.model_copy(update={"low": float(low), "high": float(high)})
-
-
-def generator() -> np.random.Generator:
-    """Return the source of the draws: the same for every evaluation, so that equal inputs have equal intervals."""
-    return np.random.Generator(np.random.PCG64(SEED))
-
-
-def cell_draws(cells: Ints, source: np.random.Generator) -> Floats:
-    """Return draws (DRAWS, C, C) of a confusion matrix."""
-    return source.poisson(cells, size=(DRAWS, *cells.shape)).astype(np.float64)
 
 
 def mean_draws(values: Floats, source: np.random.Generator) -> Floats:
@@ -94,35 +64,35 @@ def ranking_draws(ranking: Ranking, source: np.random.Generator) -> tuple[Floats
                 after=source.poisson(runs.after, size=count),
             )
         )
-        for count in _chunks(len(runs.hits))
+        for count in chunks(len(runs.hits))
     ]
     shift = _shift(ranking, merged)
     precision, area = np.concatenate(draws, axis=1)
     return precision + shift[0], area + shift[1]
 
 
-def joint_ranking_draws(rankings: list[Ranking], labels: Ints, source: np.random.Generator) -> tuple[Floats, Floats]:
+def joint_ranking_draws(
+    rankings: Sequence[Ranking], truths: Sequence[NDArray[np.bool_]], source: np.random.Generator
+) -> tuple[Floats, Floats]:
     """Return draws (DRAWS, C) of each class's average precision and AUROC against the rest, a row weighing the same for all classes.
 
-    The mean over classes needs this: one row's weight moves the metrics of all classes together.
+    `truths` say of each row whether it is of the class. The mean over classes needs this: one row's weight moves the metrics of all
+    classes together.
     """
     merged = [_merged(ranking) for ranking in rankings]
-    runs = [_run_of_row(ranking, labels == index) for index, ranking in enumerate(merged)]
-    sums = [np.empty((DRAWS, 3 * int((ranking.positives > 0).sum()) + 1)) for ranking in merged]
-    for draw in range(DRAWS):
-        weights = _POISSON_OF_16_BITS[source.integers(0, 65536, size=len(labels), dtype=np.uint16)]
-        for run, of_class in zip(runs, sums, strict=True):
-            of_class[draw] = np.bincount(run, weights=weights, minlength=of_class.shape[1])
-    worth = np.array([_worth(_Runs(each[:, 0:-1:3], each[:, 1:-1:3], each[:, 2:-1:3], each[:, -1])) for each in sums])
+    runs = [_run_of_row(ranking, truth) for ranking, truth in zip(merged, truths, strict=True)]
+    widths = [3 * int((ranking.positives > 0).sum()) + 1 for ranking in merged]
+    worth = []
+    for count in chunks(sum(widths)):
+        sums = [np.empty((count, width)) for width in widths]
+        for draw in range(count):
+            weights = _POISSON_OF_16_BITS[source.integers(0, 65536, size=len(truths[0]), dtype=np.uint16)]
+            for run, of_class in zip(runs, sums, strict=True):
+                of_class[draw] = np.bincount(run, weights=weights, minlength=of_class.shape[1])
+        worth.append(np.array([_worth(_Runs(each[:, 0:-1:3], each[:, 1:-1:3], each[:, 2:-1:3], each[:, -1])) for each in sums]))
     shifts = np.array([_shift(ranking, coarse) for ranking, coarse in zip(rankings, merged, strict=True)])
-    together = worth + shifts[:, :, None]
+    together = np.concatenate(worth, axis=2) + shifts[:, :, None]
     return together[:, 0].T, together[:, 1].T
-
-
-def _chunks(cells: int) -> list[int]:
-    """Divide the draws so that no more than `_CHUNK` weights are held at a time."""
-    most = max(1, _CHUNK // max(1, cells))
-    return [min(most, DRAWS - start) for start in range(0, DRAWS, most)]
 
 
 def _merged(ranking: Ranking) -> Ranking:

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,9 @@ from counterweight.contracts.base import View
 from counterweight.contracts.evaluation import ThresholdChoice
 from counterweight.contracts.messages import StoredFile
 from counterweight.contracts.terms import LossTerms
-from workers.training.correction import corrected_log_probabilities, raw_log_probabilities
+from workers.training import calibrators
+from workers.training.calibrators import Calibrator
+from workers.training.correction import Base, log_probabilities
 from workers.training.encoding import Encoding
 from workers.training.files import write_whole
 from workers.training.loop import all_logits
@@ -57,7 +58,8 @@ class ModelDescription(View):
     positive_label: str | None
     network: ShapeDescription
     terms: TermsDescription
-    calibration: Literal["raw", "corrected"]
+    base: Base
+    calibrator: Calibrator
     threshold: ThresholdChoice
     encoding: Encoding
     best_epoch: int
@@ -78,8 +80,7 @@ class Model:
         features = torch.from_numpy(encoding.encode(table))
         logits = all_logits(shape, self.parameters, features, Pieces.of(encoding.edges))[0].double().numpy()
         terms = LossTerms(**dict(self.description.terms))
-        convert = raw_log_probabilities if self.description.calibration == "raw" else corrected_log_probabilities
-        return convert(logits, terms)
+        return calibrators.apply(self.description.calibrator, log_probabilities(logits, terms, self.description.base))
 
 
 def describe_shape(shape: Shape) -> ShapeDescription:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import Metric
+from counterweight.statistics.scores import ScoreCounts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -13,18 +14,10 @@ Truths = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Groups of rows with equal scores, scores falling: the score, positives and negatives of each (G,), and each row's group (N,)."""
+class Ranking(ScoreCounts):
+    """Groups of rows with equal scores, scores falling, and each row's group (N,)."""
 
-    scores: Floats
-    positives: Ints
-    negatives: Ints
     group: Ints
-
-    @property
-    def rows(self) -> tuple[int, int]:
-        """Return how many rows are positive and how many negative."""
-        return int(self.positives.sum()), int(self.negatives.sum())
 
 
 def ranked(scores: Floats, is_positive: Truths) -> Ranking:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.training.intervals import DRAWS
+from counterweight.statistics.bootstrap import DRAWS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -21,10 +21,11 @@ from counterweight.contracts.messages import (
 from counterweight.contracts.splits import PARTS, Part
 from workers.training.cohort import Cohort, form_cohort
 from workers.training.errors import OutOfMemory, TrainingError
-from workers.training.evaluation import Scored, evaluate
+from workers.training.evaluation import evaluate
 from workers.training.loop import Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_shape, describe_terms, export_model
 from workers.training.prepared import prepare
+from workers.training.subject import Scored
 from workers.training.telling import Telling
 
 _MEMORY_SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
@@ -98,11 +99,16 @@ def _finish(
     resolved = cohort.resolved(spec, torch.get_num_threads()).model_copy(update={"notes": notes})
     yield PhaseChanged(job_id=member.job_id, phase="evaluating", resolved=resolved)
     scored = {
-        part: Scored(all_logits(cohort.shape, trained.parameters, rows.features, cohort.pieces)[0].cpu().numpy(), rows.labels.cpu().numpy())
+        part: Scored.of(
+            all_logits(cohort.shape, trained.parameters, rows.features, cohort.pieces)[0].cpu().numpy(),
+            rows.labels.cpu().numpy(),
+            cohort.prepared.rows[cohort.prepared.span(part)].numpy(),
+        )
         for part, rows in parts.items()
         if part != "train"
     }
-    evaluation = evaluate(subject, scored["validation"], scored["test"])
+    outcome = evaluate(subject, scored["validation"], scored["test"])
+    evaluation = outcome.evaluation
     if is_cancelled(member.job_id):
         yield Cancelled(job_id=member.job_id)
         return
@@ -113,7 +119,8 @@ def _finish(
         positive_label=None if subject.positive is None else subject.classes[subject.positive],
         network=describe_shape(cohort.shape),
         terms=describe_terms(subject.terms),
-        calibration=evaluation.calibration.chosen,
+        base=outcome.way.base,
+        calibrator=outcome.way.calibrator,
         threshold=evaluation.threshold,
         encoding=cohort.prepared.encoding,
         best_epoch=trained.best_epoch,

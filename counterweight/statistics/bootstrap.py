@@ -1,0 +1,54 @@
+"""How far a metric would move on other rows of the same kind: the Poisson bootstrap.
+
+Each of 1,000 draws weighs every row by its own Poisson(1) number. The rows of a group weigh Poisson(size of the group) together, so
+decisions need one number for each cell of the confusion matrix.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterweight.contracts.evaluation import Metric
+
+DRAWS = 1000
+SEED = 0
+FEWEST_ROWS = 5
+"""A class with fewer rows allows no interval."""
+MOST_UNDEFINED = 0.05
+_CHUNK = 4_000_000
+"""Weights held at a time."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def with_interval(metric: Metric, draws: Floats, confidence: float, smallest_class: int) -> Metric:
+    """Return the metric with its percentile interval, or with the reason why there is none."""
+    if metric.value is None:
+        return metric
+    if smallest_class < FEWEST_ROWS:
+        return metric.model_copy(update={"reason": "too_few"})
+    defined = draws[~np.isnan(draws)]
+    if len(defined) < (1 - MOST_UNDEFINED) * len(draws):
+        return metric.model_copy(update={"reason": "unstable"})
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return metric.model_copy(update={"low": float(low), "high": float(high)})
+
+
+def generator() -> np.random.Generator:
+    """Return the source of the draws: the same for every evaluation, so that equal inputs have equal intervals."""
+    return np.random.Generator(np.random.PCG64(SEED))
+
+
+def of_cells(cells: Ints, measure: Callable[[Floats], dict[str, Floats]]) -> dict[str, Floats]:
+    """Return draws (DRAWS, ...) of each metric that `measure` finds in confusion cells (..., C, C), drawing the cells (C, C) anew."""
+    source = generator()
+    parts = [measure(source.poisson(cells, size=(count, *cells.shape)).astype(np.float64)) for count in chunks(cells.size)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def chunks(cells: int) -> list[int]:
+    """Divide the draws so that no more than `_CHUNK` weights are held at a time."""
+    most = max(1, _CHUNK // max(1, cells))
+    return [min(most, DRAWS - start) for start in range(0, DRAWS, most)]
