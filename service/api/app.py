@@ -15,6 +15,7 @@ from counterweight.contracts.datasets import DatasetOptions, NewDataset
 from counterweight.settings import ServerSettings
 from service.api import datasets, jobs, keys, logs, probes, problems
 from service.api.dependencies import Service
+from service.api.etags import Snapshots
 from service.api.guard import Guard, authenticator
 from service.api.journal import Journal
 from service.api.waiting import Waiting
@@ -28,7 +29,7 @@ DESCRIPTION = "Upload a table whose classes are unequal, say which loss, and get
 
 def make_app(settings: ServerSettings, database: Database, files: Files) -> FastAPI:
     """Return the application over one record. Running it starts the thread that watches for changes."""
-    service = Service(settings, database, files, Waiting(database))
+    service = Service(settings, database, files, Waiting(database), Snapshots())
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -27,7 +27,9 @@ from service.api.dependencies import (
     now,
     service_of,
 )
+from service.api.etags import READ, IfNoneMatch
 from service.api.problems import declared, wrong_field
+from service.api.reading import read
 from service.domain.callers import Caller
 from service.domain.cursors import cursor_after, id_before
 from service.domain.errors import ServiceError
@@ -105,10 +107,10 @@ def list_datasets(caller: Reader, session: ReadSession, limit: Limit = 50, after
     return Page(data=[datasets.view(dataset) for dataset in found[:limit]], next=more)
 
 
-@router.get("/{dataset_id}", operation_id="datasets_get", responses=declared(404))
+@router.get("/{dataset_id}", operation_id="datasets_get", response_model=DatasetView, responses=declared(404) | READ)
 async def get_dataset(
-    request: Request, caller: Reader, dataset_id: str, wait: WaitS = 0, since_version: SinceVersion = None
-) -> DatasetView:
+    request: Request, caller: Reader, dataset_id: str, known: IfNoneMatch, wait: WaitS = 0, since_version: SinceVersion = None
+) -> Response:
     """Get a dataset; with `wait`, once its version is above `since_version`, at once when it is no longer being read."""
     service = service_of(request)
 
@@ -116,9 +118,7 @@ async def get_dataset(
         with service.database.read() as session:
             return datasets.view(datasets.get(session, caller.project_id, dataset_id))
 
-    if wait == 0:
-        return await run_in_threadpool(look)
-    return await service.waiting.until_changed(dataset_id, look, since_version, wait, lambda view: view.state != "processing")
+    return await read(service, dataset_id, look, lambda view: view.state != "processing", known, since_version, wait)
 
 
 def _described(texts: dict[str, str]) -> _Described:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from counterweight.contracts.keys import Scope
 from counterweight.settings import ServerSettings
+from service.api.etags import Snapshots
 from service.api.problems import wrong_field
 from service.api.waiting import Waiting
 from service.domain.callers import Caller
@@ -27,6 +28,7 @@ class Service:
     database: Database
     files: Files
     waiting: Waiting
+    snapshots: Snapshots
 
 
 def service_of(request: Request) -> Service:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.ids import new_id
@@ -26,7 +25,9 @@ from service.api.dependencies import (
     now,
     service_of,
 )
+from service.api.etags import READ, IfNoneMatch
 from service.api.problems import declared, wrong_field
+from service.api.reading import read
 from service.domain import filters, sorting, submission
 from service.domain.errors import Invalid, NotReady
 from service.domain.fields import FILTERED, SORTED, spelled
@@ -89,8 +90,10 @@ def list_jobs(
     return Page(data=jobs.views(session, found, now()), next=None if end is None else sorting.cursor_at(order, end))
 
 
-@router.get("/{job_id}", operation_id="jobs_get", responses=declared(404))
-async def get_job(request: Request, caller: Reader, job_id: str, wait: WaitS = 0, since_version: SinceVersion = None) -> JobView:
+@router.get("/{job_id}", operation_id="jobs_get", response_model=JobView, responses=declared(404) | READ)
+async def get_job(
+    request: Request, caller: Reader, job_id: str, known: IfNoneMatch, wait: WaitS = 0, since_version: SinceVersion = None
+) -> Response:
     """Get a job; with `wait`, once its version is above `since_version`, at once when it has ended."""
     service = service_of(request)
 
@@ -98,9 +101,7 @@ async def get_job(request: Request, caller: Reader, job_id: str, wait: WaitS = 0
         with service.database.read() as session:
             return _view(session, jobs.get(session, caller.project_id, job_id))
 
-    if wait == 0:
-        return await run_in_threadpool(look)
-    return await service.waiting.until_changed(job_id, look, since_version, wait, lambda view: view.is_terminal)
+    return await read(service, job_id, look, lambda view: view.is_terminal, known, since_version, wait)
 
 
 @router.post("/{job_id}/cancel", operation_id="jobs_cancel", status_code=202, responses=declared(404, 409))

@@ -42,6 +42,7 @@ CODES: dict[str, Meaning] = {
     "dataset_not_ready": Meaning(409, "The dataset is still being read"),
     "idempotency_in_flight": Meaning(409, "The first request of this key is still being answered"),
     "idempotency_secret": Meaning(409, "An answer with a secret is given only once"),
+    "stale_version": Meaning(412, "It was changed in the meantime"),
     "too_large": Meaning(413, "Too many bytes"),
     "unsupported_media_type": Meaning(415, "This content type is not taken here"),
     "host_not_allowed": Meaning(421, "This server does not answer to that name"),

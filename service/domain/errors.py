@@ -60,6 +60,12 @@ class WrongState(ServiceError):
         self.allowed_actions = list(allowed_actions)
 
 
+class StaleVersion(ServiceError):
+    """The thing was changed since the caller looked."""
+
+    code = "stale_version"
+
+
 class NotReady(ServiceError):
     """Something still going on must end first; try again after `retry_after_s`."""
 

@@ -164,7 +164,8 @@ def _attempt(attempt: Attempt) -> AttemptView:
         worker=attempt.agent_id,
         device=attempt.device,
         started_at=attempt.started_at,
-        heartbeat_at=attempt.agent.beat_at,
+        # A worker lives on after an attempt, unless it was lost.
+        heartbeat_at=attempt.agent.beat_at if attempt.outcome in (None, "lost") else attempt.ended_at,
     )
 
 
