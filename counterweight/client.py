@@ -17,6 +17,9 @@ from counterweight.contracts.datasets import DatasetOptions, DatasetView
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.jobs import JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
 from counterweight.contracts.keys import KeyView, NewKey, NewKeyView
+from counterweight.contracts.loss_catalogue import LossCard
+from counterweight.contracts.loss_curves import LossCurve
+from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion
 from counterweight.contracts.pages import Page
 from counterweight.errors import ServerUnreachable, WaitTimeout
 from counterweight.settings import ClientSettings
@@ -40,6 +43,7 @@ class Client:
         self.url = self._transport.url
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
+        self.losses = Losses(self._transport)
         self.keys = Keys(self._transport)
 
     def close(self) -> None:
@@ -149,6 +153,26 @@ class Jobs:
     def transitions(self, job_id: str) -> Sequence[Transition]:
         """Return the job's changes of state, oldest first."""
         return self._transport.get(f"/jobs/{job_id}/transitions", Page[Transition]).data
+
+
+class Losses:
+    """What there is to choose from."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> Sequence[LossCard]:
+        """Return the losses there are: formula, parameters, when to use each and when not."""
+        return self._transport.get("/losses", Page[LossCard]).data
+
+    def resolve(self, question: LossQuestion | str | None = None, **fields: Any) -> LossAnswer:
+        """Tell what a loss comes to on a dataset, asked as a LossQuestion, as its JSON or as fields: `dataset_id=…, loss=Focal()`."""
+        return self._transport.post("/losses/resolve", LossAnswer, _document(question, LossQuestion, fields))
+
+    def curve(self, kind: str, *, rows: int = 10_000, positive_rows: int = 1_000, points: int = 199, **parameters: Any) -> LossCurve:
+        """Draw a loss of two classes against the probability of the true class; `parameters` are the loss's, such as `gamma=2`."""
+        query = {"kind": kind, "rows": rows, "positive_rows": positive_rows, "points": points, **parameters}
+        return self._transport.get("/losses/curve", LossCurve, query)
 
 
 class Keys:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.datasets import ClassShare, Column, DatasetOptions, DatasetState
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import JobState, ResolvedSpec
-from counterweight.contracts.losses import resolve_loss
+from counterweight.contracts.loss_resolution import resolve_loss
 from counterweight.contracts.problems import Problem, problem_type
 from counterweight.contracts.splits import Part
 from counterweight.contracts.terms import ClassCounts

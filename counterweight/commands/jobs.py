@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from counterweight.commands.following import detachable, follow
-from counterweight.commands.options import Limit, Output, Quiet, TimeoutS, connect
+from counterweight.commands.options import Alpha, Gamma, Limit, LossParameters, Output, Quiet, TimeoutS, connect, loss_document
 from counterweight.commands.output import Cells, print_lines, print_many, print_one
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ EXIT_CODES = {"failed": 1, "cancelled": 3}
 @app.command()
 def submit(
     dataset_id: Annotated[str | None, typer.Argument(help="The dataset to train on; can stand in --spec instead.")] = None,
-    loss: Annotated[str | None, typer.Option(help="cross_entropy, balanced_cross_entropy or focal.")] = None,
-    gamma: Annotated[float | None, typer.Option(help="Focal loss: how strongly easy rows are silenced.")] = None,
-    alpha: Annotated[str | None, typer.Option(help="Focal loss: weight of the positive class in (0, 1), or `balanced`.")] = None,
+    loss: Annotated[str | None, typer.Option(help="The kind of loss, such as focal: see `counterweight losses list`.")] = None,
+    gamma: Gamma = None,
+    alpha: Alpha = None,
+    parameter: LossParameters = None,
     learner: Annotated[str | None, typer.Option(help="auto, linear or mlp.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training; the split keeps its own.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most.")] = None,
@@ -44,10 +45,10 @@ def submit(
     given = {"dataset_id": dataset_id, "target": target, "exclude": exclude, "name": name, "priority": priority}
     document |= {field: value for field, value in given.items() if value is not None}
     if loss is not None:
-        document["loss"] = {"kind": loss}
+        document["loss"] = {}
     if learner is not None:
         document["learner"] = {"kind": learner}
-    _put(document, "loss", {"gamma": gamma, "alpha": _number_or_word(alpha)})
+    _put(document, "loss", loss_document(loss, gamma, alpha, parameter))
     _put(document, "training", {"seed": seed, "max_epochs": epochs})
     if "dataset_id" not in document:
         raise typer.BadParameter("name the dataset to train on: counterweight jobs submit ds_… (or in the file given as --spec)")
@@ -125,19 +126,12 @@ def _read_spec(path: Path | None) -> dict[str, Any]:
     return document
 
 
-def _put(document: dict[str, Any], section: str, values: dict[str, float | str | None]) -> None:
+def _put(document: dict[str, Any], section: str, values: dict[str, Any]) -> None:
     """Set fields of a part of the job, keeping its others."""
     given = {field: value for field, value in values.items() if value is not None}
     if given:
         before = document.get(section) or {}
         document[section] = {**before, **given}
-
-
-def _number_or_word(text: str | None) -> float | str | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
 
 
 def _row(job: "JobView") -> Cells:

@@ -1,7 +1,7 @@
 """Printing answers: tables for people, JSON for programs, ids for pipes."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from counterweight.logs import escape
@@ -51,8 +51,12 @@ def print_many(items: Iterable[Item], style: Literal["table", "json", "jsonl"], 
     elif style == "json":
         _line(f"[{','.join(item.model_dump_json() for item in items)}]")
     else:
-        rows = [row(item) for item in items]
-        _print_table([list(rows[0]), *(list(cells.values()) for cells in rows)] if rows else [])
+        print_table([row(item) for item in items])
+
+
+def print_table(rows: Sequence[Cells]) -> None:
+    """Print rows that all have the same columns; nothing at all without rows."""
+    _print_table([list(rows[0]), *(list(cells.values()) for cells in rows)] if rows else [])
 
 
 def print_lines(lines: Iterable[Line], style: Literal["table", "json", "jsonl"], text: Callable[[Line], str]) -> None:

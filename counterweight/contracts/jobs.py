@@ -7,7 +7,8 @@ from pydantic import Field
 from counterweight.contracts.base import Labels, Name, Request, Timestamp, View
 from counterweight.contracts.evaluation import EvaluationOptions, Metric
 from counterweight.contracts.learners import Auto, ConcreteLearner, Learner
-from counterweight.contracts.losses import CrossEntropy, Loss, ResolvedLoss
+from counterweight.contracts.loss_resolution import ResolvedLoss
+from counterweight.contracts.losses import CrossEntropy, Loss
 from counterweight.contracts.pages import Page
 from counterweight.contracts.problems import JobProblem
 from counterweight.contracts.splits import Split, StratifiedSplit

@@ -1,12 +1,12 @@
-"""The losses a user can choose, and what each comes to on given classes."""
+"""The losses a user can choose."""
 
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from counterweight.contracts.base import Request, View
-from counterweight.contracts.terms import ClassCounts, LossMismatch, LossTerms, losses_by_class, prior_bias
+from counterweight.contracts.base import Request
+from counterweight.contracts.terms import ClassCounts, LossMismatch, LossTerms
 from counterweight.contracts.weights import (
     are_alike,
     effective_number,
@@ -24,12 +24,17 @@ Weight = Annotated[float, Field(gt=0)]
 Gamma = Annotated[float, Field(ge=0, le=20)]
 
 
+def _with_example(schema: dict[str, Any], kind: type["_Loss"]) -> None:
+    schema["examples"] = [kind().model_dump(mode="json")]
+
+
 class _Loss(Request):
     """What every loss can do: give its terms, and say what a user should know about them.
 
     `has_cosine_head`: the logits are cosines between features and class weights, without a bias.
     """
 
+    model_config = ConfigDict(json_schema_extra=_with_example)
     has_cosine_head: ClassVar[bool] = False
 
     def terms(self, counts: ClassCounts) -> LossTerms:
@@ -250,61 +255,8 @@ class Poly(_Loss):
 
 AnyLoss = CrossEntropy | BalancedCrossEntropy | Focal | LogitAdjusted | BalancedSoftmax | Ldam | Poly
 Loss = Annotated[AnyLoss, Field(discriminator="kind")]
-
-
-class LossValues(View):
-    """The terms in force, by class label; `deferred_weights` are those of the last fifth of the epochs, where they are others."""
-
-    weights: dict[str, float]
-    gamma: float
-    alpha: dict[str, float] | None
-    shift: dict[str, float]
-    margin: dict[str, float]
-    scale: float = 1.0
-    epsilon: float = 0.0
-    label_smoothing: float = 0.0
-    deferred_weights: dict[str, float] | None = None
-
-
-class ResolvedLoss(View):
-    """What was asked for, what it means on these classes, and what to know about it.
-
-    `initial_loss` is the mean loss of the first predictions, which are the same for every row; null for jobs of older releases.
-    """
-
-    requested: Loss
-    resolved: LossValues
-    notes: list[str]
-    initial_loss: float | None = None
-
-
-def resolve_loss(loss: AnyLoss, counts: ClassCounts) -> ResolvedLoss:
-    """Return the numbers `loss` comes to on training rows with these counts; LossMismatch when it does not fit."""
-    terms, deferred = loss.terms(counts), loss.deferred_terms(counts)
-    alpha = loss.alpha_by_class(counts) if isinstance(loss, Focal) else None
-    values = LossValues(
-        weights=counts.by_label(terms.weights),
-        gamma=terms.gamma,
-        alpha=None if alpha is None else counts.by_label(alpha),
-        shift=counts.by_label(terms.shift),
-        margin=counts.by_label(terms.margin),
-        scale=terms.scale,
-        epsilon=terms.epsilon,
-        label_smoothing=terms.smoothing,
-        deferred_weights=None if deferred is None else counts.by_label(deferred.weights),
-    )
-    return ResolvedLoss(requested=loss, resolved=values, notes=loss.notes(counts), initial_loss=initial_loss(loss, counts))
-
-
-def initial_logits(loss: AnyLoss, counts: ClassCounts) -> list[float]:
-    """Return the logits that a new network gives every row: the classes' shares as the loss sees them; all equal under a cosine head."""
-    return [0.0 for _ in counts.labels] if loss.has_cosine_head else prior_bias(loss.terms(counts), counts.shares)
-
-
-def initial_loss(loss: AnyLoss, counts: ClassCounts) -> float:
-    """Return the mean training loss of a new network."""
-    by_class = losses_by_class(initial_logits(loss, counts), loss.terms(counts))
-    return sum(share * value for share, value in zip(counts.shares, by_class, strict=True))
+LossKind = Literal["cross_entropy", "balanced_cross_entropy", "focal", "logit_adjusted", "balanced_softmax", "ldam", "poly"]
+LOSS_KINDS: dict[LossKind, type[AnyLoss]] = {kind().kind: kind for kind in get_args(AnyLoss)}
 
 
 def _no_op(is_one: bool, what: str) -> list[str]:

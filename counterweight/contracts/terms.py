@@ -13,7 +13,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 
 class LossMismatch(ValueError):
@@ -56,7 +58,7 @@ class ClassCounts:
         """Return the index of the class with the fewest rows, the first of several."""
         return self.counts.index(min(self.counts))
 
-    def by_label(self, values: Sequence[float]) -> dict[str, float]:
+    def by_label(self, values: Sequence[Number]) -> dict[str, Number]:
         return dict(zip(self.labels, values, strict=True))
 
 

@@ -103,7 +103,8 @@ def _check_query(request: Request, known: set[str]) -> None:
 def _errors_of(error: RequestValidationError, schema: dict[str, Any]) -> list[FieldError]:
     errors = [(one["loc"][0], {**one, "loc": one["loc"][1:]}) for one in error.errors()]
     in_body = [one for where, one in errors if where == "body"]
-    elsewhere = [one for where, one in errors if where != "body"]
+    # A parameter is flat: what follows its name tells which of its types was tried.
+    elsewhere = [{**one, "loc": one["loc"][:1]} for where, one in errors if where != "body"]
     return field_errors(elsewhere, {}) + field_errors(in_body, schema)
 
 

@@ -29,12 +29,11 @@ from service.api.etags import READ, IfNoneMatch
 from service.api.problems import declared, wrong_field
 from service.api.reading import read
 from service.domain import filters, sorting, submission
-from service.domain.errors import Invalid, NotReady
 from service.domain.fields import FILTERED, SORTED, spelled
 from service.domain.submission import DatasetChoices
 from service.persistence import datasets, jobs, metrics
 from service.persistence.idempotency import Answer
-from service.persistence.tables import Dataset, Job
+from service.persistence.tables import Job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
 
@@ -62,7 +61,7 @@ def submit_job(spec: JobSpec, caller: Submitter, session: WriteSession, key: Ide
     moment = now()
 
     def make() -> Answer:
-        dataset = _ready(datasets.get(session, caller.project_id, spec.dataset_id))
+        dataset = datasets.get_ready(session, caller.project_id, spec.dataset_id)
         choices = DatasetChoices(dataset.name, dataset.options.exclude)
         settled, loss = submission.settle(spec, datasets.facts(dataset), choices)
         job_id = new_id("job", moment)
@@ -148,12 +147,3 @@ def get_evaluation(caller: Reader, session: ReadSession, job_id: str) -> Evaluat
 
 def _view(session: Session, job: Job) -> JobView:
     return jobs.views(session, [job], now())[0]
-
-
-def _ready(dataset: Dataset) -> Dataset:
-    if dataset.state == "processing":
-        raise NotReady(f"dataset {dataset.id} is still being read; wait until its state is `ready`", code="dataset_not_ready")
-    if dataset.state == "failed":
-        why = dataset.error.detail if dataset.error is not None else "its file could not be read"
-        raise Invalid.at("/dataset_id", "dataset_failed", f"dataset {dataset.id} failed: {why}")
-    return dataset

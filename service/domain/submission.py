@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
 from counterweight.contracts.learners import Auto, ConcreteLearner, Linear, Mlp
-from counterweight.contracts.losses import ResolvedLoss, resolve_loss
+from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, ResolvedLoss, resolve_loss
 from counterweight.contracts.splits import MINIMUM_ROWS_PER_CLASS, PARTS, ColumnSplit, StratifiedSplit
 from counterweight.contracts.terms import ClassCounts, LossMismatch
 from service.domain.errors import Invalid
@@ -28,11 +28,7 @@ class DatasetChoices:
 
 def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[ResolvedSpec, ResolvedLoss]:
     """Return the job with nothing left open, and its loss in numbers; Invalid, at the field, when the job cannot be run."""
-    target = _target(spec, facts)
-    train = _train_counts(spec.split, facts)
-    positive = _positive_label(spec, facts)
-    labels = tuple(train)
-    counts = ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
+    target, positive, counts = _classes(spec, facts)
     loss = _resolved_loss(spec, counts)
     # Field by field, not through a dict: what the user left out and what the defaults are has been validated already.
     settled = {
@@ -45,6 +41,29 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
         "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
     }
     return ResolvedSpec(**settled), loss
+
+
+def answer(question: LossQuestion, facts: TableFacts) -> LossAnswer:
+    """Return what a job with this loss would be told of it; Invalid where the job would be."""
+    spec = JobSpec(dataset_id=question.dataset_id, target=question.target, loss=question.loss, split=question.split)
+    target, positive, counts = _classes(spec, facts)
+    return LossAnswer(
+        **dict(_resolved_loss(spec, counts)),
+        dataset_id=question.dataset_id,
+        target=target,
+        positive_label=positive,
+        split=question.split,
+        rows=counts.by_label(counts.counts),
+    )
+
+
+def _classes(spec: JobSpec, facts: TableFacts) -> tuple[str, str | None, ClassCounts]:
+    """Return the target, the positive label (two classes only), and the training rows of each class."""
+    target = _target(spec, facts)
+    train = _train_counts(spec.split, facts)
+    positive = _positive_label(spec, facts)
+    labels = tuple(train)
+    return target, positive, ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
 
 
 def _target(spec: JobSpec, facts: TableFacts) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.datasets import DatasetOptions, DatasetView, TableFacts
 from counterweight.contracts.ids import is_id
 from service.domain.canonical import digest
-from service.domain.errors import NotFound
+from service.domain.errors import Invalid, NotFound, NotReady
 from service.persistence import events
 from service.persistence.tables import Dataset
 
@@ -41,6 +41,17 @@ def get(session: Session, project_id: str, dataset_id: str) -> Dataset:
     dataset = session.get(Dataset, dataset_id) if is_id("ds", dataset_id) else None
     if dataset is None or dataset.project_id != project_id:
         raise NotFound(f"there is no dataset {dataset_id!r} in this project")
+    return dataset
+
+
+def get_ready(session: Session, project_id: str, dataset_id: str) -> Dataset:
+    """Return a dataset that can be trained on; NotReady while it is being read, Invalid when its file could not be."""
+    dataset = get(session, project_id, dataset_id)
+    if dataset.state == "processing":
+        raise NotReady(f"dataset {dataset.id} is still being read; wait until its state is `ready`", code="dataset_not_ready")
+    if dataset.state == "failed":
+        why = dataset.error.detail if dataset.error is not None else "its file could not be read"
+        raise Invalid.at("/dataset_id", "dataset_failed", f"dataset {dataset.id} failed: {why}")
     return dataset
 
 

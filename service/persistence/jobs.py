@@ -20,7 +20,7 @@ from counterweight.contracts.jobs import (
     Transition,
     Usage,
 )
-from counterweight.contracts.losses import ResolvedLoss
+from counterweight.contracts.loss_resolution import ResolvedLoss
 from service.domain import lifecycle
 from service.domain.errors import NotFound, WrongState
 from service.domain.filters import Condition

@@ -8,7 +8,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from counterweight.contracts.datasets import ClassShare, Column, DatasetFormat, DatasetOptions, DatasetState
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.jobs import JobState, LogLevel, Phase, Progress, Resolved, ResolvedSpec
-from counterweight.contracts.losses import ResolvedLoss
+from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.problems import JobProblem, Problem
 from counterweight.contracts.splits import Part
 from service.persistence.types import Moment, Serial, Stored

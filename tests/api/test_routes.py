@@ -34,6 +34,9 @@ OPERATIONS = {
     ("get", "/api/v1/jobs/{job_id}/logs"): "jobs_logs",
     ("get", "/api/v1/jobs/{job_id}/metrics"): "jobs_metrics",
     ("get", "/api/v1/jobs/{job_id}/evaluation"): "jobs_evaluation",
+    ("get", "/api/v1/losses"): "losses_list",
+    ("post", "/api/v1/losses/resolve"): "losses_resolve",
+    ("get", "/api/v1/losses/curve"): "losses_curve",
     ("post", "/api/v1/api-keys"): "api_keys_create",
     ("get", "/api/v1/api-keys"): "api_keys_list",
     ("delete", "/api/v1/api-keys/{key_id}"): "api_keys_revoke",
@@ -83,11 +86,15 @@ def test_only_pages_and_their_files_are_left_out_of_the_openapi(app: FastAPI) ->
     assert hidden == HIDDEN
 
 
+ASKING_POSTS = {"['POST'] /api/v1/losses/resolve"}
+"""A question too long for an address: it changes nothing."""
+
+
 def test_only_reading_needs_no_more_than_read(app: FastAPI) -> None:
     for name, route in _routes(app).items():
         scopes = [call.scope for call in _dependencies(route) if hasattr(call, "scope")]
 
-        assert route.methods == {"GET"} or scopes[0] in ("submit", "admin"), name
+        assert route.methods == {"GET"} or name in ASKING_POSTS or scopes[0] in ("submit", "admin"), name
 
 
 def test_openapi_names_each_operation_after_its_method_in_the_client(app: FastAPI) -> None:

@@ -2,16 +2,7 @@
 
 import pytest
 
-from counterweight.contracts.losses import (
-    AnyLoss,
-    BalancedCrossEntropy,
-    BalancedSoftmax,
-    CrossEntropy,
-    Focal,
-    Ldam,
-    LogitAdjusted,
-    Poly,
-)
+from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, BalancedSoftmax, CrossEntropy, Focal, Ldam, LogitAdjusted, Poly
 from counterweight.contracts.terms import ClassCounts
 
 COUNTS = ClassCounts(labels=("a", "b", "c"), counts=(90, 9, 1))

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from counterweight.contracts.jobs import EarlyStopping
-from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam, initial_logits
+from counterweight.contracts.loss_resolution import initial_logits
+from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam
 from counterweight.contracts.terms import ClassCounts
 from workers.training.loop import Epoch, Event, Lost, Pace, Rows, Trained, Withdrawn, first_deferred_epoch, learning_rate_factor, train
 from workers.training.networks import Pieces, Shape

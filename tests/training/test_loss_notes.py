@@ -2,17 +2,8 @@
 
 import pytest
 
-from counterweight.contracts.losses import (
-    AnyLoss,
-    BalancedCrossEntropy,
-    BalancedSoftmax,
-    CrossEntropy,
-    Focal,
-    Ldam,
-    LogitAdjusted,
-    Poly,
-    resolve_loss,
-)
+from counterweight.contracts.loss_resolution import resolve_loss
+from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, BalancedSoftmax, CrossEntropy, Focal, Ldam, LogitAdjusted, Poly
 from counterweight.contracts.terms import ClassCounts, LossMismatch
 from tests.training.every_loss import COUNTS, every_loss
 

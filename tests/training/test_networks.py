@@ -5,16 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from counterweight.contracts.losses import (
-    AnyLoss,
-    BalancedCrossEntropy,
-    BalancedSoftmax,
-    CrossEntropy,
-    Focal,
-    LogitAdjusted,
-    initial_logits,
-    initial_loss,
-)
+from counterweight.contracts.loss_resolution import initial_logits, initial_loss
+from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, BalancedSoftmax, CrossEntropy, Focal, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts, prior_bias
 from tests.training.every_loss import COUNTS as THREE
 from tests.training.every_loss import every_loss

@@ -9,7 +9,7 @@ import torch
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
 from counterweight.contracts.learners import Mlp
-from counterweight.contracts.losses import initial_logits
+from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.terms import ClassCounts
 from workers.training.errors import UnusableData
 from workers.training.loop import Pace, Trained
