@@ -3,8 +3,8 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
@@ -63,6 +63,21 @@ class Transport:
 
     def delete(self, path: str, into: type[Answer]) -> Answer:
         return self._parse(self._exchange("DELETE", path), into)
+
+    @contextmanager
+    def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """Open an answer whose body is read piece by piece; ServerUnreachable also when it breaks off. Nothing is tried again."""
+        timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        try:
+            with self._http.stream(
+                "GET", path, headers={"Accept": "*/*", "Accept-Encoding": "identity", **headers}, timeout=timeout
+            ) as response:
+                if response.status_code >= 300:
+                    response.read()
+                    self._refuse(response)
+                yield response
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     def close(self) -> None:
         self._http.close()

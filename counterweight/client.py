@@ -11,7 +11,9 @@ from typing import Any, Protocol, Self, TypeVar
 
 from pydantic import BaseModel
 
+from counterweight._downloads import download
 from counterweight._transport import Query, Transport
+from counterweight.contracts.artifacts import ArtifactView
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, DatasetView
 from counterweight.contracts.evaluation import Evaluation
@@ -21,7 +23,8 @@ from counterweight.contracts.loss_catalogue import LossCard
 from counterweight.contracts.loss_curves import LossCurve
 from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion
 from counterweight.contracts.pages import Page
-from counterweight.errors import ServerUnreachable, WaitTimeout
+from counterweight.contracts.problems import Problem, problem_type
+from counterweight.errors import NotFound, ServerUnreachable, WaitTimeout
 from counterweight.settings import ClientSettings
 
 LONGEST_HOLD_S = 30
@@ -145,6 +148,24 @@ class Jobs:
                 return
             held_s = 0 if page.next is not None else LONGEST_HOLD_S
             page = _through_restarts(partial(self.logs, job_id, after=after, wait_s=held_s))
+
+    def artifacts(self, job_id: str) -> Sequence[ArtifactView]:
+        """Return the files the job made, by name; none before it has succeeded."""
+        return self._transport.get(f"/jobs/{job_id}/artifacts", Page[ArtifactView]).data
+
+    def download(self, job_id: str, name: str, to: Path | str | None = None) -> Path:
+        """Download a file of the job to a path or into a folder (the current one when left out), checked against its digest.
+
+        After a break it goes on where it was; nothing half there is ever found under the name.
+        """
+        found = {artifact.name: artifact for artifact in self.artifacts(job_id)}
+        if name not in found:
+            told = f"job {job_id} has no file {name!r}; it has {', '.join(found) or 'none'}"
+            raise NotFound(
+                Problem(type=problem_type("not_found"), title="There is no such file", status=404, code="not_found", detail=told)
+            )
+        target = Path(name if to is None else to)
+        return download(self._transport, found[name], target / name if target.is_dir() else target)
 
     def evaluation(self, job_id: str) -> Evaluation:
         """Return all that was measured of a succeeded job's model."""

@@ -15,6 +15,10 @@ class UnexpectedAnswer(ClientError):
     """Something answered, but not as Counterweight does."""
 
 
+class DigestMismatch(ClientError):
+    """A file came with other bytes than the server has on record."""
+
+
 class WaitTimeout(ClientError, TimeoutError):
     """The wait ended before what was waited for did; that goes on."""
 

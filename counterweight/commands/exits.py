@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from counterweight.errors import (
     ClientError,
+    DigestMismatch,
     Forbidden,
     NotFound,
     ProblemError,
@@ -48,7 +49,7 @@ def code_of(error: Exception) -> int:
     match error:
         case Unauthorized() | Forbidden() | NotFound():
             return NOT_ALLOWED
-        case ServerUnreachable() | UnexpectedAnswer() | ServerFailed() | QuotaExceeded():
+        case ServerUnreachable() | UnexpectedAnswer() | ServerFailed() | QuotaExceeded() | DigestMismatch():
             return UNREACHABLE
         case WaitTimeout():
             return TIMED_OUT

@@ -8,9 +8,10 @@ import typer
 
 from counterweight.commands.following import detachable, follow
 from counterweight.commands.options import Alpha, Gamma, Limit, LossParameters, Output, Quiet, TimeoutS, connect, loss_document
-from counterweight.commands.output import Cells, print_lines, print_many, print_one
+from counterweight.commands.output import Cells, print_lines, print_many, print_one, print_rows
 
 if TYPE_CHECKING:
+    from counterweight.contracts.artifacts import ArtifactView
     from counterweight.contracts.evaluation import Metric
     from counterweight.contracts.jobs import JobView, LogLine
 
@@ -113,6 +114,25 @@ def logs(
     raise typer.Exit(EXIT_CODES.get(state, 0))
 
 
+@app.command()
+def artifacts(job_id: str, output: Output = "table") -> None:
+    """List the files a job made."""
+    with connect() as client:
+        print_rows(client.jobs.artifacts(job_id), output, _file_row)
+
+
+@app.command()
+def download(
+    job_id: str,
+    names: Annotated[list[str] | None, typer.Argument(help="Which files; all when left out.")] = None,
+    to: Annotated[Path, typer.Option(help="The folder to write them to.", exists=True, file_okay=False, writable=True)] = Path(),
+) -> None:
+    """Download files of a job, checked against their digests; one that was broken off goes on where it was."""
+    with connect() as client:
+        for name in names or [artifact.name for artifact in client.jobs.artifacts(job_id)]:
+            typer.echo(client.jobs.download(job_id, name, to))
+
+
 def _read_spec(path: Path | None) -> dict[str, Any]:
     """Read a job as the API takes it; the server judges its fields."""
     if path is None:
@@ -163,6 +183,15 @@ def _details(job: "JobView") -> Cells:
         "error": "" if error is None else f"{error.failure_class}: {error.detail}",
         "way out": "" if error is None else error.hint or "",
         "allows": ", ".join(job.allowed_actions),
+    }
+
+
+def _file_row(artifact: "ArtifactView") -> Cells:
+    return {
+        "name": artifact.name,
+        "bytes": f"{artifact.bytes:,}",
+        "type": artifact.media_type,
+        "sha256": artifact.sha256,
     }
 
 

@@ -41,17 +41,20 @@ def print_one(item: Item, style: Literal["table", "json", "jsonl"], is_quiet: bo
 
 
 def print_many(items: Iterable[Item], style: Literal["table", "json", "jsonl"], is_quiet: bool, row: Callable[[Item], Cells]) -> None:
-    """Print a list: a table with a row for each, a JSON array, or a JSON object a line."""
+    """Print a list: a table with a row for each, a JSON array, or a JSON object a line; `--quiet` prints ids."""
     if is_quiet:
         for item in items:
             _line(item.id)
-    elif style == "jsonl":
-        for item in items:
-            _line(item.model_dump_json())
-    elif style == "json":
-        _line(f"[{','.join(item.model_dump_json() for item in items)}]")
     else:
+        print_rows(items, style, row)
+
+
+def print_rows(items: Iterable[Line], style: Literal["table", "json", "jsonl"], row: Callable[[Line], Cells]) -> None:
+    """Print a list of things that have no id."""
+    if style == "table":
         print_table([row(item) for item in items])
+    else:
+        _print_json(items, style)
 
 
 def print_table(rows: Sequence[Cells]) -> None:
@@ -61,11 +64,11 @@ def print_table(rows: Sequence[Cells]) -> None:
 
 def print_lines(lines: Iterable[Line], style: Literal["table", "json", "jsonl"], text: Callable[[Line], str]) -> None:
     """Print each line as soon as it is there; a JSON array at the end."""
-    if style == "json":
-        _line(f"[{','.join(line.model_dump_json() for line in lines)}]")
-        return
-    for line in lines:
-        _line(escape(text(line)) if style == "table" else line.model_dump_json())
+    if style == "table":
+        for line in lines:
+            _line(escape(text(line)))
+    else:
+        _print_json(lines, style)
 
 
 def console(*, is_error: bool = False) -> "Console":
@@ -75,6 +78,14 @@ def console(*, is_error: bool = False) -> "Console":
 
     stream = sys.stderr if is_error else sys.stdout
     return Console(stderr=is_error, width=None if stream.isatty() else PIPED_WIDTH, highlight=False, markup=False)
+
+
+def _print_json(items: Iterable[Writable], style: Literal["json", "jsonl"]) -> None:
+    if style == "json":
+        _line(f"[{','.join(item.model_dump_json() for item in items)}]")
+        return
+    for item in items:
+        _line(item.model_dump_json())
 
 
 def _print_table(lines: list[list[str]]) -> None:

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from counterweight.contracts.problems import FieldError, Problem, problem_type
-from service.domain.errors import Invalid, NotReady, ServiceError, StorageFull, WrongState
+from service.domain.errors import Invalid, NotReady, RangeNotSatisfiable, ServiceError, StorageFull, WrongState
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -45,6 +45,7 @@ CODES: dict[str, Meaning] = {
     "stale_version": Meaning(412, "It was changed in the meantime"),
     "too_large": Meaning(413, "Too many bytes"),
     "unsupported_media_type": Meaning(415, "This content type is not taken here"),
+    "range_not_satisfiable": Meaning(416, "None of this lies in the file"),
     "host_not_allowed": Meaning(421, "This server does not answer to that name"),
     "invalid": _INVALID,
     "idempotency_mismatch": Meaning(422, "The idempotency key was used for something else"),
@@ -96,6 +97,8 @@ def respond(request_id: str, path: str, refusal: ServiceError, headers: dict[str
     extra = dict(headers or {})
     if isinstance(refusal, NotReady) or meaning.status == 503:
         extra["Retry-After"] = str(refusal.retry_after_s if isinstance(refusal, NotReady) else 1)
+    if isinstance(refusal, RangeNotSatisfiable):
+        extra["Content-Range"] = f"bytes */{refusal.size}"
     if meaning.status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="counterweight"'
     return Response(problem.model_dump_json(exclude_defaults=True), meaning.status, extra, MEDIA_TYPE)

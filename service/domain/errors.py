@@ -81,6 +81,16 @@ class TooLarge(ServiceError):
     code = "too_large"
 
 
+class RangeNotSatisfiable(ServiceError):
+    """A part was asked for that lies outside the file, which has `size` bytes."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, detail: str, size: int) -> None:
+        super().__init__(detail)
+        self.size = size
+
+
 class UnsupportedMedia(ServiceError):
     """A content type this route does not take."""
 

@@ -31,6 +31,8 @@ OPERATIONS = {
     ("post", "/api/v1/jobs/{job_id}/cancel"): "jobs_cancel",
     ("get", "/api/v1/jobs/{job_id}/transitions"): "jobs_transitions",
     ("get", "/api/v1/jobs/{job_id}/attempts"): "jobs_attempts",
+    ("get", "/api/v1/jobs/{job_id}/artifacts"): "jobs_artifacts",
+    ("get", "/api/v1/jobs/{job_id}/artifacts/{name}"): "jobs_download",
     ("get", "/api/v1/jobs/{job_id}/logs"): "jobs_logs",
     ("get", "/api/v1/jobs/{job_id}/metrics"): "jobs_metrics",
     ("get", "/api/v1/jobs/{job_id}/evaluation"): "jobs_evaluation",
