@@ -11,8 +11,9 @@ RULES = {
     "counterweight.client": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
     "service.domain.lifecycle": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
     "service.domain.submission": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
-    "service.persistence.recording": ["service.api", "workers", "fastapi", "torch", "duckdb"],
-    "service.api.app": ["workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
+    "service.persistence.recording": ["service.api", "service.web", "workers", "fastapi", "torch", "duckdb"],
+    # Templates are read when the first page is asked for: a service that nobody looks at starts without them.
+    "service.api.app": ["jinja2", "workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "service.supervisor": ["workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "workers.agent": ["service.api", "fastapi", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "workers.training.trainer": ["service", "sqlalchemy", "fastapi", "httpx", "duckdb", "pandas", "sklearn", "ray"],

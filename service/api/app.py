@@ -21,7 +21,7 @@ from service.api.journal import Journal
 from service.api.waiting import Waiting
 from service.persistence.database import Database
 from service.persistence.files import Files
-from service.web import static_files
+from service.web import pages, refusals, static_files
 
 PREFIX = "/api/v1"
 DESCRIPTION = "Upload a table whose classes are unequal, say which loss, and get trained, calibrated, honestly compared classifiers."
@@ -48,7 +48,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(Journal),
+            Middleware(Journal, respond=refusals.respond),
             Middleware(Guard, host_names=settings.host_names, authenticate=authenticator(settings, database)),
         ],
     )
@@ -57,6 +57,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     app.add_exception_handler(HTTPException, problems.http_error)
     app.include_router(probes.router)
     app.include_router(static_files.router)
+    app.include_router(pages.router)
     api = APIRouter(prefix=PREFIX)
     for part in (datasets, jobs, logs, artifacts, losses, keys):
         api.include_router(part.router)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterweight.settings import ServerSettings
@@ -15,9 +16,12 @@ from service.persistence import keys
 from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
 
-PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
+PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/ui/sign-in", "/ui/sign-out"})
 PUBLIC_BELOW = ("/static/",)
 """What needs no key, and below which nothing does: pages and their files. What pages show they ask for with the user's key."""
+
+KEY_COOKIE = "counterweight_key"
+"""Where a browser that has signed in carries its key. SameSite=Strict, and foreign pages are refused besides."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_HEADERS = 100
@@ -49,7 +53,7 @@ class Guard:
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers)
         if not is_public(scope["path"]):
-            scope["state"]["caller"] = await run_in_threadpool(self._authenticate, headers.get("authorization"))
+            scope["state"]["caller"] = await run_in_threadpool(self._authenticate, headers.get("authorization") or _signed_in(headers))
 
     def _check_host(self, headers: Headers) -> None:
         """A page of a foreign name that points here (DNS rebinding) gets nothing."""
@@ -85,6 +89,12 @@ def authenticator(settings: ServerSettings, database: Database) -> Authenticate:
         return caller
 
     return authenticate
+
+
+def _signed_in(headers: Headers) -> str | None:
+    """Return the key of the sign-in page's cookie as a header would bear it: it is asked for again with every request."""
+    secret = cookie_parser(headers.get("cookie", "")).get(KEY_COOKIE)
+    return f"Bearer {secret}" if secret else None
 
 
 def _check_size(headers: Headers) -> None:

@@ -5,11 +5,14 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import CODES, refusal_of, respond
+from service.api.problems import CODES, refusal_of
+from service.domain.errors import ServiceError
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +39,10 @@ class RequestIds(logging.Filter):
 
 
 class Journal:
-    """The outermost layer: names each request, logs it, and turns what was raised into a problem."""
+    """The outermost layer: names each request, logs it, and answers what was raised."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, respond: Callable[[Scope, ServiceError], Response]) -> None:
+        self._app, self._respond = app, respond
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,6 +72,6 @@ class Journal:
                 logger.exception("%s %s failed", scope["method"], scope["path"])
             if status:
                 raise  # Half an answer is out: closing the connection is all that is left to say.
-            await respond(request_id, scope["path"], refusal)(scope, receive, named)
+            await self._respond(scope, refusal)(scope, receive, named)
         finally:
             logger.info("%s %s %s %.1f ms", scope["method"], scope["path"], status, 1000 * (time.perf_counter() - started))

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.exc import OperationalError
+from starlette.responses import RedirectResponse
 
 import migrations
 from counterweight.contracts.base import View
@@ -47,10 +48,21 @@ def readyz(request: Request) -> Health:
     return Health()
 
 
-@router.get("/", operation_id="index", responses=declared())
-async def index() -> Index:
-    """Say what this is, and where its description lies."""
-    return Index(links={"openapi": "/openapi.json", "datasets": "/api/v1/datasets", "jobs": "/api/v1/jobs", "ready": "/readyz"})
+@router.get(
+    "/", operation_id="index", response_model=Index, responses=declared() | {303: {"description": "For a browser: on to the dashboard."}}
+)
+async def index(request: Request) -> Index | Response:
+    """Say what this is, and where its description lies; send a browser to the dashboard."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/ui/jobs", 303)
+    links = {
+        "openapi": "/openapi.json",
+        "datasets": "/api/v1/datasets",
+        "jobs": "/api/v1/jobs",
+        "dashboard": "/ui/jobs",
+        "ready": "/readyz",
+    }
+    return Index(links=links)
 
 
 @router.get("/openapi.json", include_in_schema=False)

@@ -1,5 +1,6 @@
 """Datasets in the record."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,6 +60,11 @@ def page(session: Session, project_id: str, before: str | None, limit: int) -> l
     """Return up to `limit` datasets, newest first, of those made before the dataset `before`."""
     query = select(Dataset).where(Dataset.project_id == project_id).order_by(Dataset.id.desc()).limit(limit)
     return list(session.scalars(query if before is None else query.where(Dataset.id < before)))
+
+
+def names(session: Session, dataset_ids: Collection[str]) -> dict[str, str]:
+    """Return what these datasets are called."""
+    return {key: name for key, name in session.execute(select(Dataset.id, Dataset.name).where(Dataset.id.in_(dataset_ids)))}
 
 
 def find_twin(session: Session, project_id: str, sha256: str, options: DatasetOptions) -> Dataset | None:

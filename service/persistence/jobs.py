@@ -98,6 +98,12 @@ def page(
     return [jobs[job_id] for job_id in ids if job_id in jobs], found[limit - 1] if len(found) > limit else None
 
 
+def counts(session: Session, project_id: str) -> dict[str, int]:
+    """Return how many jobs of the project are in each state; states without any are left out."""
+    rows = session.execute(select(Job.state, func.count()).where(Job.project_id == project_id).group_by(Job.state))
+    return {state: count for state, count in rows}
+
+
 def cancel(session: Session, project_id: str, job_id: str, now: datetime) -> Job:
     """End a queued job at once; ask the worker of a running one to stop. WrongState where there is nothing to cancel."""
     # Locked, so that a worker that claims or ends the job at this moment does so before or after, not meanwhile.

@@ -1,0 +1,311 @@
+"""Pages as the server writes them, before any script runs: what they hold, who sees them, and how refusals look."""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+
+from counterweight.settings import ServerSettings
+from service.api.app import make_app
+from service.persistence import keys
+from service.persistence.database import Database
+from service.persistence.files import Files
+from service.persistence.tables import DEFAULT_PROJECT
+from tests.api.conftest import Api
+from tests.api.test_guard import make_key
+from tests.factories import make_dataset, make_job, make_project
+
+BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+MARKUP = "<script>alert(1)</script>"
+
+
+@BOTH
+def test_a_browser_is_sent_to_the_dashboard_and_a_program_is_not(api: Api) -> None:
+    browser = api.get("/", headers={"Accept": "text/html,application/xhtml+xml"})
+    program = api.get("/", headers={"Accept": "application/json"})
+
+    assert (browser.status_code, browser.headers["location"]) == (303, "/ui/jobs")
+    assert program.json()["service"] == "counterweight"
+    assert api.get("/ui/jobs").status_code == 200
+
+
+@SQLITE
+@pytest.mark.parametrize("path", ["/ui/jobs", "/ui/datasets", "/ui/losses", "/ui/nothing"])
+def test_pages_run_nothing_but_our_own_scripts(api: Api, path: str) -> None:
+    answer = api.get(path)
+
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+    assert (policy["default-src"], policy["script-src"], policy["style-src"]) == ("'none'", "'self'", "'self'")
+    assert (policy["frame-ancestors"], policy["form-action"], policy["base-uri"]) == ("'none'", "'self'", "'none'")
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script>|javascript:", answer.text)
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", answer.text)
+
+
+@BOTH
+def test_the_table_of_jobs_shows_each_with_its_dataset(api: Api, database: Database) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session, name="cards.csv")
+        make_job(session, dataset, name="first try", loss={"kind": "focal", "gamma": 3.0})
+        make_job(session, dataset, name="second try", state="failed")
+
+    text = api.get("/ui/jobs").text
+
+    assert "first try" in text
+    assert "γ 3" in text
+    assert text.index("second try") < text.index("first try")
+    assert text.count("cards.csv") == 2
+
+
+@BOTH
+def test_filter_order_and_page_stand_in_the_address(api: Api, database: Database) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session)
+        for name in ("b", "a", "c"):
+            make_job(session, dataset, name=f"job {name}", labels={"team": "risk"} if name != "c" else {})
+
+    text = api.get(f"/ui/jobs?{urlencode({'filter': 'labels.team = risk', 'sort': 'name'})}").text
+
+    assert re.findall(r'row-link"[^>]*>job (\w)<', text) == ["a", "b"]
+
+
+@SQLITE
+def test_a_filter_that_cannot_be_read_is_told_of_under_its_box(api: Api) -> None:
+    answer = api.get("/ui/jobs?filter=stat+%3D+running")
+
+    assert answer.status_code == 200
+    assert "column 1" in answer.text
+    assert 'value="stat = running"' in answer.text
+
+
+@BOTH
+@pytest.mark.parametrize("state", ["queued", "running", "cancelling", "succeeded", "failed", "cancelled"])
+@pytest.mark.parametrize("part", ["", "/evaluation", "/spec"])
+def test_every_page_of_a_job_stands_in_every_state(api: Api, database: Database, state: str, part: str) -> None:
+    with database.write() as session:
+        job = make_job(session, state=state)  # type: ignore[arg-type]  # One of the states above.
+
+    answer = api.get(f"/ui/jobs/{job.id}{part}")
+
+    assert answer.status_code == 200
+    assert ("data-opens=" in answer.text) == (state in ("queued", "running"))
+
+
+@BOTH
+@pytest.mark.parametrize("state", ["processing", "ready", "failed"])
+def test_the_page_of_a_dataset_stands_in_every_state(api: Api, database: Database, state: str) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session, state=state)  # type: ignore[arg-type]  # One of the states above.
+
+    answer = api.get(f"/ui/datasets/{dataset.id}")
+
+    assert answer.status_code == 200
+    assert ("Start training" in answer.text) == (state == "ready")
+    assert dataset.name in api.get("/ui/datasets").text
+
+
+@SQLITE
+def test_settings_that_are_not_the_default_stand_out(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, loss={"kind": "focal", "gamma": 2.0}, training={"max_epochs": 7})
+
+    text = api.get(f"/ui/jobs/{job.id}/spec").text
+
+    changed = re.findall(r'<tr class="changed"><td><code>([\w.]+)</code></td><td class="spec-value">([^<]*)<', text)
+    assert ("max_epochs", "7") in changed
+    assert ("kind", "focal") in changed
+    assert "learning_rate" not in dict(changed)
+    assert "gamma" not in dict(changed)
+
+
+@SQLITE
+def test_names_with_markup_stay_names(api: Api, database: Database) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session, name=MARKUP, classes={MARKUP: 5, "b": 9}, columns={MARKUP: "numeric", "label": "categorical"})
+        job = make_job(session, dataset, name=MARKUP, labels={"x": MARKUP})
+
+    pages = [f"/ui/jobs/{job.id}", f"/ui/jobs/{job.id}/spec", f"/ui/datasets/{dataset.id}", "/ui/jobs", "/ui/datasets"]
+
+    for path in [*pages, f"/ui/jobs?{urlencode({'filter': MARKUP})}", f"/ui/jobs/{MARKUP}"]:
+        text = api.get(path).text
+        assert MARKUP not in text
+        assert "&lt;script&gt;" in text
+
+
+@BOTH
+def test_a_job_is_cancelled_from_its_page(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, state="queued")
+
+    answer = api.post(f"/ui/jobs/{job.id}/cancel", data={})
+    again = api.post(f"/ui/jobs/{job.id}/cancel", data={})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/ui/jobs/{job.id}")
+    assert api.get(f"/api/v1/jobs/{job.id}").json()["state"] == "cancelled"
+    assert (again.status_code, "only a queued or running job" in again.text) == (409, True)
+
+
+@SQLITE
+@pytest.mark.parametrize("path", ["/ui/nothing", "/ui/jobs/job_1", "/ui/datasets/ds_1", "/ui/jobs/a/b/c"])
+def test_what_is_not_there_is_a_page_too(api: Api, path: str) -> None:
+    answer = api.get(path)
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["x-request-id"] in answer.text
+
+
+@SQLITE
+def test_things_of_another_project_have_no_page(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session)
+        dataset = make_dataset(session)
+        stranger_id = make_project(session).id
+    stranger = make_key(database, project_id=stranger_id)
+
+    paths = [f"/ui/jobs/{job.id}{part}" for part in ("", "/evaluation", "/spec")] + [f"/ui/datasets/{dataset.id}"]
+    statuses = {api.get(path, headers=stranger).status_code for path in paths}
+
+    assert statuses == {404}
+    assert job.id not in api.get("/ui/jobs", headers=stranger).text
+
+
+@SQLITE
+def test_without_a_key_every_page_leads_to_the_sign_in(api: Api, database: Database) -> None:
+    make_key(database)
+
+    answer = api.get("/ui/jobs?filter=state+%3D+failed")
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/ui/sign-in?next=%2Fui%2Fjobs%3Ffilter%3Dstate%2B%253D%2Bfailed"
+    assert api.get("/ui/jobs", headers={"HX-Request": "true"}).headers["hx-redirect"] == "/ui/sign-in"
+
+
+@BOTH
+def test_a_key_is_traded_for_a_cookie_that_scripts_cannot_read(api: Api, database: Database) -> None:
+    secret = make_key(database)["Authorization"].removeprefix("Bearer ")
+
+    answer = api.post("/ui/sign-in", data={"key": f" {secret} ", "next": "/ui/datasets"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/datasets")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Secure" not in cookie
+    assert api.get("/ui/jobs").status_code == 200
+    assert api.get("/api/v1/jobs").status_code == 200
+
+
+@SQLITE
+def test_the_cookie_is_for_encrypted_requests_only_where_the_page_is(api: Api, database: Database) -> None:
+    secret = make_key(database)["Authorization"].removeprefix("Bearer ")
+
+    # A proxy ends the encryption: the request that arrives here is plain, but the browser says how it sees us.
+    answer = api.post("/ui/sign-in", data={"key": secret}, headers={"Origin": "https://localhost"})
+
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+@SQLITE
+@pytest.mark.parametrize("key", ["", "cw_wrong", "cw_\u00e9"])
+def test_a_wrong_key_does_not_sign_in(api: Api, database: Database, key: str) -> None:
+    make_key(database)
+
+    answer = api.post("/ui/sign-in", data={"key": key})
+
+    assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+    assert "unknown, expired or revoked" in answer.text
+
+
+@SQLITE
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/ui/\\evil", "javascript:alert(1)", "/ui/\r\nX: y"])
+def test_signing_in_leads_to_no_other_site(api: Api, database: Database, target: str) -> None:
+    secret = make_key(database)["Authorization"].removeprefix("Bearer ")
+
+    answer = api.post("/ui/sign-in", data={"key": secret, "next": target})
+
+    assert answer.headers["location"] == "/ui/jobs"
+
+
+@BOTH
+def test_a_revoked_key_s_cookie_opens_nothing(api: Api, database: Database) -> None:
+    make_key(database)
+    secret = make_key(database)["Authorization"].removeprefix("Bearer ")
+    api.post("/ui/sign-in", data={"key": secret})
+    before = api.get("/ui/jobs").status_code
+    newest = api.get("/api/v1/api-keys").json()["data"][0]["id"]
+
+    api.ask("DELETE", f"/api/v1/api-keys/{newest}")
+
+    assert (before, api.get("/ui/jobs").status_code, api.get("/api/v1/jobs").status_code) == (200, 303, 401)
+
+
+@SQLITE
+def test_signing_out_forgets_the_cookie(api: Api, database: Database) -> None:
+    secret = make_key(database)["Authorization"].removeprefix("Bearer ")
+    api.post("/ui/sign-in", data={"key": secret})
+
+    answer = api.post("/ui/sign-out", data={})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/sign-in")
+    assert api.get("/ui/jobs").status_code == 303
+
+
+@SQLITE
+def test_a_foreign_page_may_not_use_the_cookie(api: Api, database: Database) -> None:
+    secret = make_key(database)["Authorization"].removeprefix("Bearer ")
+    api.post("/ui/sign-in", data={"key": secret})
+    with database.write() as session:
+        job = make_job(session, state="queued")
+
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        for path in (f"/ui/jobs/{job.id}/cancel", "/ui/sign-in", "/ui/sign-out", "/api/v1/jobs"):
+            assert api.post(path, data={}, headers=headers).status_code == 403
+
+
+@SQLITE
+def test_a_reader_s_cookie_does_not_cancel(api: Api, database: Database) -> None:
+    secret = make_key(database, "read")["Authorization"].removeprefix("Bearer ")
+    api.post("/ui/sign-in", data={"key": secret})
+    with database.write() as session:
+        job = make_job(session, state="queued")
+
+    assert api.get(f"/ui/jobs/{job.id}").status_code == 200
+    assert api.post(f"/ui/jobs/{job.id}/cancel", data={}).status_code == 403
+
+
+@SQLITE
+def test_a_bearer_header_counts_before_a_cookie(api: Api, database: Database) -> None:
+    secret = make_key(database)["Authorization"].removeprefix("Bearer ")
+    api.post("/ui/sign-in", data={"key": secret})
+
+    assert api.get("/api/v1/jobs", headers={"Authorization": "Bearer cw_wrong"}).status_code == 401
+
+
+@SQLITE
+def test_where_no_key_exists_there_is_nothing_to_sign_in_to(api: Api) -> None:
+    answer = api.get("/ui/sign-in?next=/ui/losses")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/losses")
+
+
+@SQLITE
+def test_the_sign_in_is_shown_where_others_can_reach_the_server(settings: ServerSettings, database: Database, files: Files) -> None:
+    api = Api(make_app(settings.model_copy(update={"bind": "0.0.0.0:8321"}), database, files))
+    with database.read() as session:
+        assert keys.page(session, DEFAULT_PROJECT, None, 1) == []
+
+    assert api.get("/ui/sign-in").status_code == 200
+    api.close()
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [(b"x" * 20_000, "application/x-www-form-urlencoded", 413), (b"{}", "application/json", 415), (b"key=%ff\xff", None, 400)],
+)
+def test_a_form_that_is_none_is_refused(api: Api, content: bytes, kind: str | None, status: int) -> None:
+    headers = {"Content-Type": kind or "application/x-www-form-urlencoded"}
+
+    assert api.post("/ui/sign-in", content=content, headers=headers).status_code == status
