@@ -16,7 +16,7 @@ from counterweight._transport import Query, Transport
 from counterweight.contracts.artifacts import ArtifactView
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, DatasetView
-from counterweight.contracts.evaluation import Evaluation
+from counterweight.contracts.evaluation import Evaluation, OperatingPoint
 from counterweight.contracts.jobs import JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
 from counterweight.contracts.keys import KeyView, NewKey, NewKeyView
 from counterweight.contracts.loss_catalogue import LossCard
@@ -170,6 +170,26 @@ class Jobs:
     def evaluation(self, job_id: str) -> Evaluation:
         """Return all that was measured of a succeeded job's model."""
         return self._transport.get(f"/jobs/{job_id}/evaluation", Evaluation)
+
+    def operating_point(
+        self,
+        job_id: str,
+        *,
+        min_precision: float | None = None,
+        min_recall: float | None = None,
+        false_negative: float | None = None,
+        false_positive: float | None = None,
+        threshold: float | None = None,
+    ) -> OperatingPoint:
+        """Choose a threshold on the validation rows in one of these ways, and return what it does there and on the test rows."""
+        query: Query = {
+            "min_precision": min_precision,
+            "min_recall": min_recall,
+            "false_negative": false_negative,
+            "false_positive": false_positive,
+            "threshold": threshold,
+        }
+        return self._transport.get(f"/jobs/{job_id}/operating-point", OperatingPoint, query)
 
     def transitions(self, job_id: str) -> Sequence[Transition]:
         """Return the job's changes of state, oldest first."""

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from counterweight.contracts.base import Request, View
 
+OPERATING_POINTS_FILE = "operating_points.npy"
+"""The file of a job of two classes that tells what any threshold does; `counterweight.statistics.operating` writes and reads it."""
+
 
 class BestBy(Request):
     """The threshold that maximises a metric on the validation rows."""
@@ -184,6 +187,22 @@ class ThresholdChoice(View):
     reason: str | None = None
     tied: int = 1
     chosen_on: Literal["validation"] = "validation"
+
+
+class OperatingSplit(View):
+    """The decisions at one threshold on one part of the rows."""
+
+    rows: int
+    confusion: Confusion
+    metrics: dict[str, Metric]
+
+
+class OperatingPoint(View):
+    """What a threshold does on both parts; `splits` is empty when there is no such threshold, and `threshold.reason` says why."""
+
+    threshold: ThresholdChoice
+    positive_label: str
+    splits: dict[Literal["validation", "test"], OperatingSplit]
 
 
 class CalibrationFigures(View):

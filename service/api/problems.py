@@ -67,6 +67,7 @@ CODES: dict[str, Meaning] = {
     "no_features": _INVALID,
     "positive_label_unknown": _INVALID,
     "positive_label_not_binary": _INVALID,
+    "several_classes": Meaning(422, "This is for two classes"),
     "loss_mismatch": _INVALID,
     "headers_too_large": Meaning(431, "Too many or too large headers"),
     "internal": Meaning(500, "The service failed"),

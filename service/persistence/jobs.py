@@ -26,7 +26,7 @@ from service.domain.errors import NotFound, WrongState
 from service.domain.filters import Condition
 from service.domain.sorting import Order, Place
 from service.persistence import events, filters, sorting
-from service.persistence.tables import Agent, Attempt, Dataset, Job, JobEvaluation
+from service.persistence.tables import Agent, Artifact, Attempt, Dataset, Job, JobEvaluation
 
 NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
 WORKER_SILENT = timedelta(minutes=2)
@@ -206,6 +206,12 @@ def evaluation(session: Session, job: Job) -> Evaluation:
     if found is None:
         raise NotFound(f"job {job.id} is {job.state} and has no evaluation; one is made when a job succeeds")
     return found.body
+
+
+def artifact_path(session: Session, job: Job, name: str) -> str | None:
+    """Return where a file of a finished job lies; None when the job has none of this name."""
+    found = session.get(Artifact, (job.id, name))
+    return None if found is None else found.path
 
 
 def transitions(session: Session, job: Job) -> list[Transition]:

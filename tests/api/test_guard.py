@@ -206,7 +206,9 @@ def test_things_of_another_project_are_not_there(api: Api, database: Database) -
         project_id = make_project(session).id
     stranger = make_key(database, project_id=project_id)
     paths = [f"/api/v1/datasets/{dataset.id}", f"/api/v1/jobs/{job.id}"]
-    paths += [f"/api/v1/jobs/{job.id}/{part}" for part in ("metrics", "evaluation", "transitions", "attempts")]
+    paths += [
+        f"/api/v1/jobs/{job.id}/{part}" for part in ("metrics", "evaluation", "operating-point?threshold=0.5", "transitions", "attempts")
+    ]
 
     statuses = [api.get(path, headers=stranger).status_code for path in paths]
     statuses.append(api.post(f"/api/v1/jobs/{job.id}/cancel", headers=stranger).status_code)

@@ -36,6 +36,7 @@ OPERATIONS = {
     ("get", "/api/v1/jobs/{job_id}/logs"): "jobs_logs",
     ("get", "/api/v1/jobs/{job_id}/metrics"): "jobs_metrics",
     ("get", "/api/v1/jobs/{job_id}/evaluation"): "jobs_evaluation",
+    ("get", "/api/v1/jobs/{job_id}/operating-point"): "jobs_operating_point",
     ("get", "/api/v1/losses"): "losses_list",
     ("post", "/api/v1/losses/resolve"): "losses_resolve",
     ("get", "/api/v1/losses/curve"): "losses_curve",

@@ -1,11 +1,11 @@
 """The evaluation of one trained model, from its logits on the validation and test rows."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from counterweight.contracts.evaluation import ClassRows, Confusion, Evaluation, SplitEvaluation, ThresholdChoice
+from counterweight.statistics.operating import JudgedPart
 from counterweight.statistics.thresholds import BAYES, choose_threshold
 from workers.training import metrics
 from workers.training.calibration import Way, calibrate
@@ -22,14 +22,14 @@ class Outcome:
 
     evaluation: Evaluation
     way: Way
-    judged: dict[Literal["validation", "test"], Judged]
+    judged: dict[JudgedPart, Judged]
 
 
 def evaluate(subject: Subject, validation: Scored, test: Scored) -> Outcome:
     """Choose probabilities and threshold on the validation rows, then measure both parts with them."""
     way, calibration = calibrate(subject, validation, test)
     threshold = _threshold(subject, way.validation, validation.labels)
-    judged: dict[Literal["validation", "test"], Judged] = {
+    judged: dict[JudgedPart, Judged] = {
         "validation": Judged(validation, way.validation, _decisions(subject, way.validation, threshold)),
         "test": Judged(test, way.test, _decisions(subject, way.test, threshold)),
     }

@@ -3,7 +3,10 @@
 import hashlib
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+
+from counterweight.contracts.messages import StoredFile
 
 
 def write_whole(path: Path, content: bytes) -> str:
@@ -26,6 +29,14 @@ def write_whole(path: Path, content: bytes) -> str:
     finally:
         os.close(folder)
     return hashlib.sha256(content).hexdigest()
+
+
+def store(contents: Mapping[str, bytes], folder: Path) -> list[StoredFile]:
+    """Write files by name, whole and on the disk, and return what is to be recorded of them."""
+    return [
+        StoredFile(name=name, path=name, bytes=len(content), sha256=write_whole(folder / name, content))
+        for name, content in contents.items()
+    ]
 
 
 def digest(path: Path) -> str:

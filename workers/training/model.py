@@ -18,7 +18,7 @@ from workers.training import calibrators
 from workers.training.calibrators import Calibrator
 from workers.training.correction import Base, log_probabilities
 from workers.training.encoding import Encoding
-from workers.training.files import write_whole
+from workers.training.files import store
 from workers.training.loop import all_logits
 from workers.training.networks import Pieces, Shape
 
@@ -99,10 +99,7 @@ def export_model(model: Model, folder: Path) -> list[StoredFile]:
         WEIGHTS: save(weights, metadata={"format": str(FORMAT)}),
         DESCRIPTION: model.description.model_dump_json(indent=1).encode(),
     }
-    return [
-        StoredFile(name=name, path=name, bytes=len(content), sha256=write_whole(folder / name, content))
-        for name, content in contents.items()
-    ]
+    return store(contents, folder)
 
 
 def load_model(folder: Path) -> Model:

@@ -20,10 +20,12 @@ from counterweight.contracts.messages import (
 )
 from counterweight.contracts.splits import PARTS, Part
 from workers.training.cohort import Cohort, form_cohort
-from workers.training.errors import OutOfMemory, TrainingError
+from workers.training.errors import Diverged, OutOfMemory, TrainingError
 from workers.training.evaluation import evaluate
+from workers.training.files import store
 from workers.training.loop import Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_shape, describe_terms, export_model
+from workers.training.predictions import prediction_files
 from workers.training.prepared import prepare
 from workers.training.subject import Scored
 from workers.training.telling import Telling
@@ -82,7 +84,10 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
                 yield _failed(member.job_id, event.error)
             case Trained():
                 yield from telling.trained(member.job_id, event.best_epoch)
-                yield from _finish(member, event, cohort, parts, telling, is_cancelled)
+                try:
+                    yield from _finish(member, event, cohort, parts, telling, is_cancelled)
+                except Diverged as error:  # on rows it has not trained on; the other members go on
+                    yield _failed(member.job_id, error)
 
 
 def _finish(
@@ -126,7 +131,8 @@ def _finish(
         best_epoch=trained.best_epoch,
         notes=notes,
     )
-    files = export_model(Model(description, trained.parameters.cpu()), Path(member.folder))
+    folder = Path(member.folder)
+    files = export_model(Model(description, trained.parameters.cpu()), folder) + store(prediction_files(subject, outcome.judged), folder)
     yield from telling.finished(member.job_id, evaluation, files)
     yield Succeeded(job_id=member.job_id, evaluation=evaluation, files=files)
 
