@@ -68,8 +68,8 @@ def catalogue() -> list[LossCard]:
             LogitAdjusted,
             title="Logit adjustment",
             formula="-ln softmax(z + tau ln pi)_t",
-            use_when="the mean error over classes counts, however rare: the best simple choice for balanced accuracy",
-            avoid_when="plain accuracy or the total cost over rows as they come is what counts",
+            use_when="raw scores are used, and the class they favour should make the least mean error over classes, however rare",
+            avoid_when="better ranking or probabilities are hoped for: with a bias in the head those are cross-entropy's",
             paper="arXiv:2007.07314",
         ),
         _card(
@@ -86,7 +86,7 @@ def catalogue() -> list[LossCard]:
             formula="-ln softmax(s (cos - m_t onehot(t)))_t, m_c = max_margin (n_min / n_c)^(1/4); in the last fifth of the epochs "
             "times effective-number weights",
             use_when="a large network would learn its few rare rows by heart, and ranking or the called class is what counts",
-            avoid_when="probabilities are needed as they are, or the learner is linear (refused: it has no features to compare)",
+            avoid_when="raw scores are to be read as probabilities, or the learner is linear (refused: it has no features to compare)",
             paper="arXiv:1906.07413",
         ),
         _card(

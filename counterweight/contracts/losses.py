@@ -173,7 +173,7 @@ class LogitAdjusted(_Loss):
         return LossTerms.neutral(len(counts.labels)).with_shift([self.tau * share for share in counts.log_shares])
 
     def notes(self, counts: ClassCounts) -> list[str]:
-        notes = [*_no_op(self.tau == 0, "tau 0"), *_equal_classes(counts)]
+        notes = _no_op(self.tau == 0, "tau 0") or _shift_notes(counts)
         if self.tau > 1:
             notes.append(f"tau={self.tau:g} favours rare classes beyond equal shares: more than balance asks for")
         return notes
@@ -188,7 +188,7 @@ class BalancedSoftmax(_Loss):
         return LossTerms.neutral(len(counts.labels)).with_shift(counts.log_shares)
 
     def notes(self, counts: ClassCounts) -> list[str]:
-        return _equal_classes(counts)
+        return _shift_notes(counts)
 
 
 class Ldam(_Loss):
@@ -218,7 +218,7 @@ class Ldam(_Loss):
         notes = [
             "the head compares directions and has no bias: it starts undecided between the classes, not at their shares",
             "margins leave raw scores far from probabilities, and undoing them is exact only at the loss's minimum: "
-            "rely on ranking, or on probabilities fitted on validation rows",
+            "look at what the validation rows say of raw, corrected and fitted ones",
         ]
         if self.deferred_reweighting:
             notes.append(
@@ -263,8 +263,11 @@ def _no_op(is_one: bool, what: str) -> list[str]:
     return [f"{what} makes this plain cross_entropy"] if is_one else []
 
 
-def _equal_classes(counts: ClassCounts) -> list[str]:
-    return _no_op(len(set(counts.counts)) == 1, "equally frequent classes")
+def _shift_notes(counts: ClassCounts) -> list[str]:
+    return _no_op(len(set(counts.counts)) == 1, "equally frequent classes") or [
+        "the head's own bias takes up the shift: ranking and corrected probabilities are those of cross_entropy, only raw scores differ; "
+        "to call rare classes more often, choose the threshold, for example by max_balanced_accuracy"
+    ]
 
 
 def _gamma_notes(gamma: float) -> list[str]:

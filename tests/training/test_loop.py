@@ -8,7 +8,7 @@ import torch
 
 from counterweight.contracts.jobs import EarlyStopping
 from counterweight.contracts.loss_resolution import initial_logits
-from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam
+from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts
 from workers.training.loop import Epoch, Event, Lost, Pace, Rows, Trained, Withdrawn, first_deferred_epoch, learning_rate_factor, train
 from workers.training.networks import Pieces, Shape
@@ -123,6 +123,16 @@ def test_the_best_epoch_comes_back_and_waiting_ends_after_patience() -> None:
     (end,) = [event for event in events if isinstance(event, Trained)]
     assert losses[end.best_epoch - 1] == min(losses)
     assert len(losses) == end.best_epoch + 3
+
+
+def test_the_bias_takes_up_a_shift_and_the_network_is_cross_entropys() -> None:
+    loss = LogitAdjusted(tau=0.7)
+
+    adjusted, plain = parameters(trained([plan(loss)])), parameters(trained([plan()]))
+
+    no, yes = SHAPE.views(adjusted - plain)["layer1.bias"][0, 0].tolist()
+    assert no - yes == pytest.approx(loss.terms(COUNTS).shift[1] - loss.terms(COUNTS).shift[0])
+    torch.testing.assert_close(adjusted[:, : SHAPE.decayed], plain[:, : SHAPE.decayed], rtol=0, atol=1e-9)
 
 
 COSINE = replace(SHAPE, cosine=True)
