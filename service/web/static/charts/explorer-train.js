@@ -1,0 +1,42 @@
+// "Train with these": a job for each loss on show, on a dataset one has.
+
+import { send } from "../scripts/api.js";
+import { html } from "./elements.js";
+import { fetchJson } from "./evaluation-store.js";
+import { count } from "./scales.js";
+
+/** The form; `losses()` returns what to train. It is absent until there is a dataset to train on. */
+export class Trainer {
+  constructor(losses) {
+    this.losses = losses;
+    this.datasets = html("select", { name: "dataset" });
+    this.flaw = html("p", { class: "chart-flaw", role: "alert" });
+    this.button = html("button", { type: "submit", class: "button button-strong" }, "Start training");
+    const form = html("form", { onsubmit: (event) => this.submit(event) }, html("label", {}, "on ", this.datasets), this.button, this.flaw);
+    this.element = html("section", { class: "chart-train", hidden: true }, html("h4", {}, "Train with these"), form);
+    this.fill().catch(() => {});
+  }
+
+  async fill() {
+    const { data } = await fetchJson("/api/v1/datasets?limit=100");
+    const ready = data.filter(({ state, target }) => state === "ready" && target !== null);
+    this.datasets.append(...ready.map(({ id, name, rows, classes }) => html("option", { value: id }, `${name}, ${count(rows)} rows, ${classes.length} classes`)));
+    this.element.hidden = ready.length === 0;
+  }
+
+  async submit(event) {
+    event.preventDefault();
+    this.button.disabled = true;
+    this.flaw.textContent = "";
+    try {
+      const jobs = [];
+      for (const loss of this.losses()) jobs.push(await send("POST", "/api/v1/jobs", { dataset_id: this.datasets.value, loss }));
+      if (jobs.length === 0) throw new Error("Tick at least one loss.");
+      const query = new URLSearchParams({ filter: `dataset_id = "${this.datasets.value}"` });
+      location.assign(jobs.length === 1 ? `/ui/jobs/${jobs[0].id}` : `/ui/jobs?${query}`);
+    } catch (problem) {
+      this.flaw.textContent = problem.message;
+      this.button.disabled = false;
+    }
+  }
+}
