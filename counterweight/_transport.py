@@ -61,8 +61,13 @@ class Transport:
         """Stream a file as the body: it is never held in memory, and read again from the start for a retry."""
         return self._parse(self._exchange("POST", path, query=query, headers={"Content-Type": content_type}, content=file), into)
 
-    def delete(self, path: str, into: type[Answer]) -> Answer:
-        return self._parse(self._exchange("DELETE", path), into)
+    def patch(self, path: str, into: type[Answer], document: str, version: int | None) -> Answer:
+        """Send a merge patch; with `version`, Conflict when it has another one by now."""
+        headers = {"Content-Type": "application/merge-patch+json", **_if_match(version)}
+        return self._parse(self._exchange("PATCH", path, headers=headers, content=document.encode()), into)
+
+    def delete(self, path: str, into: type[Answer], query: Query | None = None, version: int | None = None) -> Answer:
+        return self._parse(self._exchange("DELETE", path, query=query, headers=_if_match(version)), into)
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
@@ -142,6 +147,10 @@ class Transport:
             f"no answer from {self.url}: {error or type(error).__name__}. Start a server with `counterweight serve`, "
             "or set COUNTERWEIGHT_URL to the address of one"
         )
+
+
+def _if_match(version: int | None) -> dict[str, str]:
+    return {} if version is None else {"If-Match": f'"{version}"'}
 
 
 def _wait_before_retry(response: httpx.Response, retry: int) -> float | None:

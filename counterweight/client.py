@@ -1,5 +1,6 @@
 """A typed client of the HTTP API: `Client().jobs.submit(dataset_id=…, loss=Focal(gamma=2))`."""
 
+import json
 import math
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from counterweight._transport import Query, Transport
 from counterweight.contracts.artifacts import ArtifactView
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, DatasetView
+from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation, OperatingPoint
 from counterweight.contracts.jobs import JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
 from counterweight.contracts.keys import KeyView, NewKey, NewKeyView
@@ -87,6 +89,16 @@ class Datasets:
         """Yield datasets, newest first; pages are fetched as they are needed."""
         return _pages(self._transport, "/datasets", Page[DatasetView], {}, limit)
 
+    def update(
+        self, dataset_id: str, *, name: str | None = None, labels: dict[str, str | None] | None = None, version: int | None = None
+    ) -> DatasetView:
+        """Change what is given; a label that is None goes. With `version`, Conflict when the dataset has another one by now."""
+        return self._transport.patch(f"/datasets/{dataset_id}", DatasetView, _changes({"name": name, "labels": labels}), version)
+
+    def delete(self, dataset_id: str, *, dry_run: bool = False, version: int | None = None) -> Deletion:
+        """Delete a dataset no job was made on, with its files; with `dry_run`, only say what would go."""
+        return self._transport.delete(f"/datasets/{dataset_id}", Deletion, _dry(dry_run), version)
+
     def wait(self, dataset_id: str, timeout_s: float | None = None) -> DatasetView:
         """Return the dataset once it was read, for better or worse: `ready` or `failed`. WaitTimeout when that takes too long."""
         return _last(_watch(partial(self._read, dataset_id), _was_read, timeout_s, LONGEST_HOLD_S))
@@ -127,6 +139,27 @@ class Jobs:
     def cancel(self, job_id: str) -> JobView:
         """Ask for the end of a job; `wait` tells when it has come."""
         return self._transport.post(f"/jobs/{job_id}/cancel", JobView)
+
+    def retry(self, job_id: str) -> JobView:
+        """Queue a new job with the same spec as one that is over; its `retry_of` names that one."""
+        return self._transport.post(f"/jobs/{job_id}/retry", JobView)
+
+    def update(
+        self,
+        job_id: str,
+        *,
+        name: str | None = None,
+        labels: dict[str, str | None] | None = None,
+        priority: int | None = None,
+        version: int | None = None,
+    ) -> JobView:
+        """Change what is given; a label that is None goes. With `version`, Conflict when the job has another one by now."""
+        given = {"name": name, "labels": labels, "priority": priority}
+        return self._transport.patch(f"/jobs/{job_id}", JobView, _changes(given), version)
+
+    def delete(self, job_id: str, *, dry_run: bool = False, version: int | None = None) -> Deletion:
+        """Delete a job that is over, with all it made; with `dry_run`, only say what would go."""
+        return self._transport.delete(f"/jobs/{job_id}", Deletion, _dry(dry_run), version)
 
     def metrics(self, job_id: str, *, names: str | None = None, points: int = 500) -> MetricsView:
         """Return what was recorded while training; `names` are comma-separated, and each series is thinned to `points`."""
@@ -254,6 +287,15 @@ def _document(given: BaseModel | str | None, kind: type[BaseModel], fields: dict
         return given
     # Defaults are sent too: a field that names a union's member, such as a loss's `kind`, is one.
     return (given or kind.model_validate(fields)).model_dump_json()
+
+
+def _changes(given: dict[str, Any]) -> str:
+    """Return the merge patch that changes what is not None."""
+    return json.dumps({field: value for field, value in given.items() if value is not None})
+
+
+def _dry(is_dry_run: bool) -> Query:
+    return {"dry_run": "true" if is_dry_run else None}
 
 
 def _content_type(file: Path) -> str:

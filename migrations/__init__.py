@@ -1,4 +1,4 @@
 """The history of the schema, as Alembic revisions."""
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest of `versions`: what this release needs."""

@@ -156,7 +156,7 @@ class Agent:
             table=str(self._files.path(dataset.table_path)),
             table_sha256=dataset.table_sha256,
             facts=TableFacts.model_validate(dataset),
-            cache_folder=str(self._files.make_folder(f"cache/{dataset.id}")),
+            cache_folder=str(self._files.make_folder(recording.cache_folder(dataset.id))),
             device="cpu" if job.device == "cpu" else slot.device,
             threads=slot.threads,
         )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from counterweight.commands.options import Limit, Output, Quiet, TimeoutS, connect
-from counterweight.commands.output import Cells, print_many, print_one
+from counterweight.commands.options import DryRun, Labels, Limit, Output, Quiet, TimeoutS, connect, label_changes
+from counterweight.commands.output import Cells, deletion_details, print_many, print_one
 
 if TYPE_CHECKING:
     from counterweight.contracts.datasets import DatasetView
@@ -72,6 +72,26 @@ def show(dataset_id: str, output: Output = "table", quiet: Quiet = False) -> Non
         print_one(client.datasets.get(dataset_id), output, quiet, _details)
 
 
+@app.command()
+def update(
+    dataset_id: str,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    label: Labels = None,
+    output: Output = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Change a dataset's name or labels."""
+    with connect() as client:
+        print_one(client.datasets.update(dataset_id, name=name, labels=label_changes(label)), output, quiet, _details)
+
+
+@app.command()
+def delete(dataset_id: str, dry_run: DryRun = False, output: Output = "table", quiet: Quiet = False) -> None:
+    """Delete a dataset no job was made on, with its files."""
+    with connect() as client:
+        print_one(client.datasets.delete(dataset_id, dry_run=dry_run), output, quiet, deletion_details)
+
+
 def _row(dataset: "DatasetView") -> Cells:
     return {
         "id": dataset.id,
@@ -93,6 +113,7 @@ def _details(dataset: "DatasetView") -> Cells:
         "format": dataset.format or "",
         "bytes": _number(dataset.bytes),
         "sha256": dataset.sha256,
+        "labels": ", ".join(f"{key}={value}" for key, value in dataset.labels.items()),
         "notes": "; ".join(dataset.notes),
         "error": "" if dataset.error is None else f"{dataset.error.code}: {dataset.error.detail}",
     }

@@ -7,8 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from counterweight.commands.following import detachable, follow
-from counterweight.commands.options import Alpha, Gamma, Limit, LossParameters, Output, Quiet, TimeoutS, connect, loss_document
-from counterweight.commands.output import Cells, print_lines, print_many, print_one, print_rows
+from counterweight.commands.options import (
+    Alpha,
+    DryRun,
+    Gamma,
+    Labels,
+    Limit,
+    LossParameters,
+    Output,
+    Quiet,
+    TimeoutS,
+    connect,
+    label_changes,
+    loss_document,
+)
+from counterweight.commands.output import Cells, deletion_details, print_lines, print_many, print_one, print_rows
 
 if TYPE_CHECKING:
     from counterweight.contracts.artifacts import ArtifactView
@@ -102,6 +115,44 @@ def cancel(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
 
 
 @app.command()
+def retry(
+    job_id: str,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the new job is over; the exit code tells how.")] = False,
+    timeout: TimeoutS = None,
+    output: Output = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Queue a new job with the same spec as one that is over."""
+    with connect() as client:
+        job = client.jobs.retry(job_id)
+        if wait:
+            job = follow(client, job.id, timeout, quiet)
+    print_one(job, output, quiet, _details)
+    raise typer.Exit(EXIT_CODES.get(job.state, 0) if wait else 0)
+
+
+@app.command()
+def update(
+    job_id: str,
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 100, higher first; counts from the next claim on.")] = None,
+    label: Labels = None,
+    output: Output = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Change a job's name, priority or labels."""
+    with connect() as client:
+        print_one(client.jobs.update(job_id, name=name, priority=priority, labels=label_changes(label)), output, quiet, _details)
+
+
+@app.command()
+def delete(job_id: str, dry_run: DryRun = False, output: Output = "table", quiet: Quiet = False) -> None:
+    """Delete a job that is over, with its metrics, its model and its files."""
+    with connect() as client:
+        print_one(client.jobs.delete(job_id, dry_run=dry_run), output, quiet, deletion_details)
+
+
+@app.command()
 def logs(
     job_id: str,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over; the exit code tells how.")] = False,
@@ -176,6 +227,9 @@ def _details(job: "JobView") -> Cells:
         "dataset": job.dataset.id,
         "learner": job.spec.learner.kind,
         "seed": str(job.spec.training.seed),
+        "priority": str(job.spec.priority),
+        "labels": ", ".join(f"{key}={value}" for key, value in job.labels.items()),
+        "retry of": job.retry_of or "",
         "class weights": ", ".join(f"{label} {weight:.4g}" for label, weight in job.loss.resolved.weights.items()),
         "notes": "; ".join([*job.loss.notes, *([] if job.resolved is None else job.resolved.notes)]),
         **{name: _metric(metric) for name, metric in sorted(job.metrics.items())},

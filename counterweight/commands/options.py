@@ -13,6 +13,23 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only.")]
 TimeoutS = Annotated[float | None, typer.Option("--timeout", min=0, help="Stop waiting after so many seconds, with exit code 124.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most.")]
 
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="key=value sets a label, and key= with nothing after it removes it; can be given again.")
+]
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
+
+
+def label_changes(given: list[str] | None) -> dict[str, str | None] | None:
+    """Read what `--label` was given."""
+    if given is None:
+        return None
+    pairs = [text.partition("=") for text in given]
+    for key, equals, _ in pairs:
+        if not (key and equals):
+            raise typer.BadParameter(f"{key!r} is no label; write key=value, or key= to remove it")
+    return {key: value or None for key, _, value in pairs}
+
 
 Gamma = Annotated[float | None, typer.Option("--gamma", help="Focal and poly: how strongly easy rows are silenced.")]
 Alpha = Annotated[str | None, typer.Option("--alpha", help="Focal: weight of the positive class in (0, 1), or `balanced`.")]

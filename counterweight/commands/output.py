@@ -9,6 +9,8 @@ from counterweight.logs import escape
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from counterweight.contracts.deletions import Deletion
+
 PIPED_WIDTH = 10_000
 """A pipe has no width: nothing is cut short there."""
 
@@ -69,6 +71,16 @@ def print_lines(lines: Iterable[Line], style: Literal["table", "json", "jsonl"],
             _line(escape(text(line)))
     else:
         _print_json(lines, style)
+
+
+def deletion_details(gone: "Deletion") -> Cells:
+    return {
+        "id": gone.id,
+        "deleted": "yes" if gone.deleted else "no, this only says what would go",
+        "files": f"{gone.files:,}",
+        "bytes": f"{gone.bytes:,}",
+        "kept": "; ".join(gone.kept),
+    }
 
 
 def console(*, is_error: bool = False) -> "Console":

@@ -28,3 +28,6 @@ Timestamp = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str, when_
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 LabelKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 Labels = Annotated[dict[LabelKey, Annotated[str, StringConstraints(max_length=200)]], Field(max_length=64)]
+
+LabelChanges = Annotated[dict[LabelKey, Annotated[str, StringConstraints(max_length=200)] | None] | None, Field(max_length=128)]
+"""Labels to set, and with null those to remove; null instead of all of them removes all."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from counterweight.contracts.base import Labels, Name, Request, Timestamp, View
+from counterweight.contracts.base import LabelChanges, Labels, Name, Request, Timestamp, View
 from counterweight.contracts.problems import Problem
 from counterweight.contracts.splits import Part
 
@@ -58,6 +58,13 @@ class NewDataset(Request):
     source_dataset_id: str
     name: Name | None = None
     options: DatasetOptions = DatasetOptions()
+
+
+class DatasetPatch(Request):
+    """What of a dataset can be changed, as a merge patch (RFC 7396): what is left out stays, and a label that is null goes."""
+
+    name: Name = Field(default_factory=str)
+    labels: LabelChanges = Field(default_factory=dict)
 
 
 class Column(View):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from counterweight.contracts.base import Labels, Name, Request, Timestamp, View
+from counterweight.contracts.base import LabelChanges, Labels, Name, Request, Timestamp, View
 from counterweight.contracts.evaluation import EvaluationOptions, Metric
 from counterweight.contracts.learners import Auto, ConcreteLearner, Learner
 from counterweight.contracts.loss_resolution import ResolvedLoss
@@ -17,7 +17,7 @@ JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "ca
 Phase = Literal["waiting", "loading", "training", "evaluating", "exporting"]
 FailureClass = Literal["data", "diverged", "out_of_memory", "timeout", "lost_worker", "internal"]
 LogLevel = Literal["info", "warning", "error"]
-Action = Literal["cancel"]
+Action = Literal["cancel", "retry", "delete"]
 
 
 class EarlyStopping(Request):
@@ -69,6 +69,15 @@ class JobSpec(Request):
     resources: Resources = Resources()
     limits: Limits = Limits()
     priority: int = Field(default=50, ge=0, le=100)
+
+
+class JobPatch(Request):
+    """What of a job can be changed, as a merge patch (RFC 7396): what is left out stays, and a label that is null goes."""
+
+    # Factories, so that "left out" is no value of its own in the description.
+    name: Name = Field(default_factory=str)
+    labels: LabelChanges = Field(default_factory=dict)
+    priority: int = Field(default_factory=int, ge=0, le=100)
 
 
 class ResolvedSpec(JobSpec):

@@ -17,6 +17,8 @@ from service.api.pointers import field_errors
 from service.api.problems import field_problem, refused, wrong_field
 from service.domain.errors import TooLarge, UnsupportedMedia
 
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 MAX_JSON_BYTES = 2**20
 MAX_DEPTH = 64
 
@@ -33,12 +35,13 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         known = {field.alias for field in get_flat_params(self.dependant) if isinstance(field.field_info, params.Query)}
         body = self.body_field.field_info.annotation if self.body_field else None
+        media_type = getattr(self.body_field.field_info, "media_type", JSON) if self.body_field else JSON
         schema = body.model_json_schema() if isinstance(body, type) and issubclass(body, BaseModel) else {}
 
         async def strictly(request: Request) -> Response:
             _check_query(request, known)
             if self.body_field is not None:
-                request = await _JsonRequest.read(request)
+                request = await _JsonRequest.read(request, media_type)
             try:
                 return await handle(request)
             except RequestValidationError as error:
@@ -51,18 +54,18 @@ class _JsonRequest(Request):
     """A request whose JSON body has been read and checked."""
 
     @classmethod
-    async def read(cls, request: Request) -> Request:
+    async def read(cls, request: Request, media_type: str) -> Request:
         checked = cls(request.scope, request.receive)
-        checked._json = await read_json(request)
+        checked._json = await read_json(request, media_type)
         checked._body = b"{}"  # FastAPI asks for the JSON only when there is a body.
         return checked
 
 
-async def read_json(request: Request) -> Any:
+async def read_json(request: Request, media_type: str = JSON) -> Any:
     """Return the JSON value of the body; a problem when it is too large, of another type or malformed."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/json":
-        raise UnsupportedMedia(f"send JSON with `Content-Type: application/json`, not {content_type or 'without one'!r}")
+    if content_type != media_type:
+        raise UnsupportedMedia(f"send JSON with `Content-Type: {media_type}`, not {content_type or 'without one'!r}")
     chunks, size = [], 0
     async for chunk in request.stream():
         chunks.append(chunk)

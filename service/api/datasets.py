@@ -2,20 +2,23 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from counterweight.contracts.base import Name
 from counterweight.contracts.base import Request as Sent
-from counterweight.contracts.datasets import DatasetOptions, DatasetView, NewDataset
+from counterweight.contracts.datasets import DatasetOptions, DatasetPatch, DatasetView, NewDataset
+from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.pages import Page
 from service.api import uploads
 from service.api.answers import answer, once, respond
-from service.api.bodies import StrictRoute, check_text, parse_json, read_json, validated
+from service.api.bodies import MERGE_PATCH, StrictRoute, check_text, parse_json, read_json, validated
+from service.api.deleting import delete
 from service.api.dependencies import (
     After,
+    DryRun,
     IdempotencyKey,
     Limit,
     Reader,
@@ -24,16 +27,17 @@ from service.api.dependencies import (
     SinceVersion,
     Submitter,
     WaitS,
+    WriteSession,
     now,
     service_of,
 )
-from service.api.etags import READ, IfNoneMatch
+from service.api.etags import READ, TAGGED, IfMatch, IfNoneMatch, snapshot, tagged
 from service.api.problems import declared, wrong_field
 from service.api.reading import read
 from service.domain.callers import Caller
 from service.domain.cursors import cursor_after, id_before
 from service.domain.errors import ServiceError
-from service.persistence import datasets
+from service.persistence import datasets, deletion
 from service.persistence.datasets import NewSource
 from service.persistence.files import Incoming
 from service.persistence.idempotency import Answer
@@ -121,6 +125,36 @@ async def get_dataset(
     return await read(service, dataset_id, look, lambda view: view.state != "processing", known, since_version, wait)
 
 
+@router.patch("/{dataset_id}", operation_id="datasets_update", response_model=DatasetView, responses=declared(404, 412, 413, 415) | TAGGED)
+def update_dataset(
+    patch: Annotated[DatasetPatch, Body(media_type=MERGE_PATCH)],
+    caller: Submitter,
+    session: WriteSession,
+    dataset_id: str,
+    expected: IfMatch,
+) -> Response:
+    """Change a dataset's name or labels. How its file was read cannot be changed: read the same bytes again with other options."""
+    dataset = datasets.hold(session, caller.project_id, dataset_id, expected)
+    datasets.edit(session, dataset, patch, now())
+    return tagged(snapshot(datasets.view(dataset)))
+
+
+@router.delete("/{dataset_id}", operation_id="datasets_delete", responses=declared(404, 409, 412))
+def delete_dataset(request: Request, caller: Submitter, dataset_id: str, expected: IfMatch, dry_run: DryRun = False) -> Deletion:
+    """Delete a dataset no job was made on, with its files; with `dry_run`, only say what would go.
+
+    Bytes that another dataset reads in another way stay until that is deleted too.
+    """
+    return delete(
+        service_of(request),
+        "dataset",
+        lambda session: datasets.hold(session, caller.project_id, dataset_id, expected),
+        deletion.remains_of_dataset,
+        deletion.delete_dataset,
+        is_dry_run=dry_run,
+    )
+
+
 def _described(texts: dict[str, str]) -> _Described:
     if "name" in texts:
         check_text(texts["name"])
@@ -155,7 +189,7 @@ def _keep(service: Service, caller: Caller, key: str | None, incoming: Incoming,
 
 def _read_otherwise(service: Service, caller: Caller, key: str | None, wanted: NewDataset) -> Answer:
     with service.database.write() as session:
-        origin = datasets.get(session, caller.project_id, wanted.source_dataset_id)
+        origin = datasets.pin(session, caller.project_id, wanted.source_dataset_id)
         dataset_id, name = new_id("ds", now()), wanted.name or origin.name
         source = NewSource(dataset_id, name, origin.sha256, origin.bytes, origin.source_path, wanted.options)
         made = _record(session, caller, key, source, is_stored=True)

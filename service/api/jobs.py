@@ -2,17 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import AttemptRecord, JobSpec, JobView, MetricsView, Transition
+from counterweight.contracts.jobs import AttemptRecord, JobPatch, JobSpec, JobView, MetricsView, Transition
 from counterweight.contracts.pages import Page
 from service.api.answers import answer, once, respond
-from service.api.bodies import StrictRoute
+from service.api.bodies import MERGE_PATCH, StrictRoute
+from service.api.deleting import delete
 from service.api.dependencies import (
     After,
+    DryRun,
     IdempotencyKey,
     Limit,
     Reader,
@@ -25,13 +28,13 @@ from service.api.dependencies import (
     now,
     service_of,
 )
-from service.api.etags import READ, IfNoneMatch
+from service.api.etags import READ, TAGGED, IfMatch, IfNoneMatch, snapshot, tagged
 from service.api.problems import declared, wrong_field
 from service.api.reading import read
 from service.domain import filters, sorting, submission
 from service.domain.fields import FILTERED, SORTED, spelled
 from service.domain.submission import DatasetChoices
-from service.persistence import datasets, jobs, metrics
+from service.persistence import datasets, deletion, jobs, metrics
 from service.persistence.idempotency import Answer
 from service.persistence.tables import Job
 
@@ -61,6 +64,7 @@ def submit_job(spec: JobSpec, caller: Submitter, session: WriteSession, key: Ide
     moment = now()
 
     def make() -> Answer:
+        datasets.pin(session, caller.project_id, spec.dataset_id)
         dataset = datasets.get_ready(session, caller.project_id, spec.dataset_id)
         choices = DatasetChoices(dataset.name, dataset.options.exclude)
         settled, loss = submission.settle(spec, datasets.facts(dataset), choices)
@@ -103,10 +107,50 @@ async def get_job(
     return await read(service, job_id, look, lambda view: view.is_terminal, known, since_version, wait)
 
 
+@router.patch("/{job_id}", operation_id="jobs_update", response_model=JobView, responses=declared(404, 412, 413, 415) | TAGGED)
+def update_job(
+    patch: Annotated[JobPatch, Body(media_type=MERGE_PATCH)], caller: Submitter, session: WriteSession, job_id: str, expected: IfMatch
+) -> Response:
+    """Change a job's name, labels or priority. A new priority counts from the next claim on."""
+    job = jobs.hold(session, caller.project_id, job_id, expected)
+    jobs.edit(session, job, patch, now())
+    return tagged(snapshot(_view(session, job)))
+
+
+@router.delete("/{job_id}", operation_id="jobs_delete", responses=declared(404, 409, 412))
+def delete_job(request: Request, caller: Submitter, job_id: str, expected: IfMatch, dry_run: DryRun = False) -> Deletion:
+    """Delete a job that is over, with its metrics, its evaluation, its model and its files; with `dry_run`, only say what would go."""
+    return delete(
+        service_of(request),
+        "job",
+        lambda session: jobs.hold(session, caller.project_id, job_id, expected),
+        deletion.remains_of_job,
+        deletion.delete_job,
+        is_dry_run=dry_run,
+    )
+
+
 @router.post("/{job_id}/cancel", operation_id="jobs_cancel", status_code=202, responses=declared(404, 409))
 def cancel_job(caller: Submitter, session: WriteSession, job_id: str) -> JobView:
     """End a queued job at once, or tell the worker of a running one to stop."""
-    return _view(session, jobs.cancel(session, caller.project_id, job_id, now()))
+    job = jobs.hold(session, caller.project_id, job_id)
+    jobs.cancel(session, job, now())
+    return _view(session, job)
+
+
+@router.post("/{job_id}/retry", operation_id="jobs_retry", status_code=201, response_model=JobView, responses=declared(404, 409, 507))
+def retry_job(caller: Submitter, session: WriteSession, job_id: str, key: IdempotencyKey, trace: TraceParent) -> Response:
+    """Queue a new job with the same spec as one that is over: same seeds, same split, `retry_of` names the old one."""
+    moment = now()
+
+    def make() -> Answer:
+        old = jobs.hold(session, caller.project_id, job_id)
+        job = jobs.retry(session, old, new_id("job", moment), traceparent=trace, created_by=caller.key_id, now=moment)
+        return answer(201, _view(session, job), f"/api/v1/jobs/{job.id}")
+
+    made = once(session, caller.project_id, key, ["POST /jobs/{job_id}/retry", job_id], make, moment)
+    assert made is not None
+    return respond(made)
 
 
 @router.get("/{job_id}/transitions", operation_id="jobs_transitions", responses=declared(404))

@@ -1,6 +1,7 @@
 """The states of a job, and which may follow which: one table."""
 
 from counterweight.contracts.jobs import Action, JobState
+from service.domain.errors import WrongState
 
 NEXT: dict[JobState | None, frozenset[JobState]] = {
     None: frozenset({"queued"}),
@@ -27,6 +28,22 @@ def allows(before: JobState | None, after: JobState) -> bool:
     return after in NEXT[before]
 
 
+ACTIONS: dict[JobState, tuple[Action, ...]] = {
+    "queued": ("cancel",),
+    "running": ("cancel",),
+    "cancelling": (),
+    # A retry is a new job with the same spec: while this one goes on, there is nothing to try again.
+    **dict.fromkeys(TERMINAL, ("retry", "delete")),
+}
+"""What a user may do to a job in each state."""
+
+
 def allowed_actions(state: JobState) -> list[Action]:
-    """What a user may do to a job in this state."""
-    return ["cancel"] if state in ("queued", "running") else []
+    return list(ACTIONS[state])
+
+
+def require(action: Action, job_id: str, state: JobState) -> None:
+    """Return when a job in this state allows `action`; WrongState, with what it does allow, otherwise."""
+    if action not in ACTIONS[state]:
+        where = " or ".join(other for other, actions in ACTIONS.items() if action in actions)
+        raise WrongState(f"job {job_id} is {state}; `{action}` is for one that is {where}", ACTIONS[state])

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session
 
-from counterweight.contracts.datasets import DatasetOptions, DatasetView, TableFacts
+from counterweight.contracts.datasets import DatasetOptions, DatasetPatch, DatasetView, TableFacts
 from counterweight.contracts.ids import is_id
 from service.domain.canonical import digest
+from service.domain.editing import merged_labels
 from service.domain.errors import Invalid, NotFound, NotReady
+from service.domain.versions import ANY, Expected
 from service.persistence import events
 from service.persistence.tables import Dataset
 
@@ -54,6 +56,37 @@ def get_ready(session: Session, project_id: str, dataset_id: str) -> Dataset:
         why = dataset.error.detail if dataset.error is not None else "its file could not be read"
         raise Invalid.at("/dataset_id", "dataset_failed", f"dataset {dataset.id} failed: {why}")
     return dataset
+
+
+def hold(session: Session, project_id: str, dataset_id: str, expected: Expected = ANY) -> Dataset:
+    """Return a dataset to be changed, locked; NotFound when there is none, StaleVersion when it is not of an expected version."""
+    dataset = get(session, project_id, dataset_id)
+    try:
+        session.refresh(dataset, with_for_update=True)
+    except InvalidRequestError:
+        raise NotFound(f"there is no dataset {dataset_id!r} in this project any more") from None
+    expected.check(dataset.version)
+    return dataset
+
+
+def pin(session: Session, project_id: str, dataset_id: str) -> Dataset:
+    """Return a dataset that nobody deletes before this transaction ends: something is about to point to it."""
+    dataset = get(session, project_id, dataset_id)
+    if session.scalar(select(Dataset.id).where(Dataset.id == dataset_id).with_for_update(read=True, key_share=True)) is None:
+        raise NotFound(f"there is no dataset {dataset_id!r} in this project any more")
+    return dataset
+
+
+def edit(session: Session, dataset: Dataset, patch: DatasetPatch, now: datetime) -> None:
+    """Change a dataset's name or labels."""
+    after: dict[str, object] = {"name": patch.name} if "name" in patch.model_fields_set else {}
+    if "labels" in patch.model_fields_set:
+        after["labels"] = merged_labels(dataset.labels, patch.labels)
+    changed = {field: value for field, value in after.items() if value != getattr(dataset, field)}
+    if changed:
+        for field, value in changed.items():
+            setattr(dataset, field, value)
+        events.note_edit(session, dataset, sorted(changed), now)
 
 
 def page(session: Session, project_id: str, before: str | None, limit: int) -> list[Dataset]:

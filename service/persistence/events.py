@@ -1,8 +1,9 @@
 """The event log: every change of state, written in the transaction that makes it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import DatasetState
@@ -52,6 +53,12 @@ def log_new_job(session: Session, job: Job, now: datetime) -> None:
     _log(session, job.project_id, job.id, "job", None, job.state, "submitted", now)
 
 
+def note_edit(session: Session, thing: Job | Dataset, fields: Sequence[str], now: datetime) -> None:
+    """Count and log that the owner has changed something."""
+    thing.version += 1
+    _log(session, thing.project_id, thing.id, "edit", thing.state, thing.state, f"changed {', '.join(fields)}", now)
+
+
 def move_dataset(session: Session, dataset: Dataset, state: DatasetState, reason: str, now: datetime) -> None:
     before, dataset.state = dataset.state, state
     dataset.version += 1
@@ -61,6 +68,12 @@ def move_dataset(session: Session, dataset: Dataset, state: DatasetState, reason
 
 def log_new_dataset(session: Session, dataset: Dataset, now: datetime) -> None:
     _log(session, dataset.project_id, dataset.id, "dataset", None, dataset.state, "uploaded", now)
+
+
+def close_log(session: Session, thing: Job | Dataset, now: datetime) -> None:
+    """Log that a thing was deleted, in place of all that was logged of it."""
+    session.execute(delete(Event).where(Event.subject == thing.id))
+    _log(session, thing.project_id, thing.id, "deletion", thing.state, None, "deleted by its owner", now)
 
 
 def announce(session: Session, subject: str) -> None:
@@ -82,6 +95,8 @@ def last_id(session: Session) -> int:
     return session.scalar(select(func.max(Event.id))) or 0
 
 
-def _log(session: Session, project_id: str, subject: str, kind: str, before: str | None, after: str, reason: str, now: datetime) -> None:
+def _log(
+    session: Session, project_id: str, subject: str, kind: str, before: str | None, after: str | None, reason: str, now: datetime
+) -> None:
     session.add(Event(at=now, project_id=project_id, subject=subject, kind=kind, from_state=before, to_state=after, reason=reason))
     announce(session, subject)

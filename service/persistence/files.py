@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,6 +52,37 @@ class Files:
                 if path.stat().st_mtime < moment:
                     found.append(str(path.relative_to(self.folder)))
         return found
+
+    def folders_older_than(self, parent: str, moment: float) -> list[str]:
+        """Names of the folders in `parent` that nothing was added to since Unix second `moment`."""
+        found = []
+        for path in self.folder.glob(f"{parent}/*/"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < moment:
+                    found.append(path.name)
+        return found
+
+    def measure(self, folders: Iterable[str], spared: Collection[str]) -> tuple[int, int]:
+        """Return how many files lie in the folders, and their bytes, without those that are spared."""
+        sizes = []
+        for path in self._files_in(folders, spared):
+            with contextlib.suppress(FileNotFoundError):
+                sizes.append(path.stat().st_size)
+        return len(sizes), sum(sizes)
+
+    def remove_folders(self, folders: Collection[str], spared: Collection[str]) -> None:
+        """Remove folders with all that is in them; one that holds a spared file stays, with that alone."""
+        for path in self._files_in(folders, spared):
+            path.unlink(missing_ok=True)
+        for folder in map(self.path, folders):
+            # The deepest first; what is not empty holds a file that is spared, or one that came just now.
+            for path in sorted((inner for inner in (folder, *folder.rglob("*")) if inner.is_dir()), reverse=True):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
+
+    def _files_in(self, folders: Iterable[str], spared: Collection[str]) -> list[Path]:
+        kept = {self.path(relative) for relative in spared}
+        return [path for folder in map(self.path, folders) for path in folder.rglob("*") if not path.is_dir() and path not in kept]
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files, and folders that are empty then."""

@@ -7,7 +7,7 @@ from sqlalchemy import delete, select
 
 from service.persistence.database import Database
 from service.persistence.files import Files
-from service.persistence.tables import Dataset, IdempotentAnswer
+from service.persistence.tables import Dataset, IdempotentAnswer, Job
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +19,20 @@ ABANDONED = timedelta(days=1)
 
 
 def tidy(database: Database, files: Files, now: datetime) -> None:
-    """Remove old idempotent answers, and files that interrupted uploads left behind."""
+    """Remove old idempotent answers, and files that interrupted uploads and deletions left behind."""
     with database.write() as session:
         session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.created_at < now - ANSWERS_KEPT))
-    stale = files.older_than((now - ABANDONED).timestamp())
+    before = (now - ABANDONED).timestamp()
+    # The files are looked at before the rows: what has a row by then is not taken for garbage.
+    stale = files.older_than(before)
+    old = {parent: files.folders_older_than(parent, before) for parent in ("jobs", "datasets", "cache")}
     with database.read() as session:
-        known = set(session.scalars(select(Dataset.source_path)))
-    abandoned = [path for path in stale if path not in known]
+        sources = set(session.scalars(select(Dataset.source_path)))
+        living = {*session.scalars(select(Job.id)), *session.scalars(select(Dataset.id))}
+    abandoned = [path for path in stale if path not in sources]
     files.remove(abandoned)
-    if abandoned:
-        logger.info("removed %s files of interrupted uploads", len(abandoned))
+    left = [f"{parent}/{name}" for parent, names in old.items() for name in names if name not in living]
+    # An upload can outlive the dataset it came as: others may have been read from it.
+    files.remove_folders(left, [source for source in sources if source.rpartition("/")[0] in left])
+    if abandoned or left:
+        logger.info("removed %s files of interrupted uploads, and what was left in %s folders", len(abandoned), len(left))

@@ -13,6 +13,7 @@ from counterweight.contracts.jobs import (
     AttemptRecord,
     AttemptView,
     DatasetRef,
+    JobPatch,
     JobView,
     QueueView,
     ResolvedSpec,
@@ -22,9 +23,11 @@ from counterweight.contracts.jobs import (
 )
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from service.domain import lifecycle
-from service.domain.errors import NotFound, WrongState
+from service.domain.editing import merged_labels
+from service.domain.errors import NotFound
 from service.domain.filters import Condition
 from service.domain.sorting import Order, Place
+from service.domain.versions import ANY, Expected
 from service.persistence import events, filters, sorting
 from service.persistence.tables import Agent, Artifact, Attempt, Dataset, Job, JobEvaluation
 
@@ -50,6 +53,7 @@ def add(
     traceparent: str | None,
     created_by: str | None,
     now: datetime,
+    retry_of: str | None = None,
 ) -> Job:
     """Queue a job."""
     job = Job(
@@ -67,6 +71,7 @@ def add(
         state="queued",
         phase="waiting",
         priority=spec.priority,
+        retry_of=retry_of,
         traceparent=traceparent,
         created_at=now,
         created_by=created_by,
@@ -104,15 +109,45 @@ def counts(session: Session, project_id: str) -> dict[str, int]:
     return {state: count for state, count in rows}
 
 
-def cancel(session: Session, project_id: str, job_id: str, now: datetime) -> Job:
-    """End a queued job at once; ask the worker of a running one to stop. WrongState where there is nothing to cancel."""
-    # Locked, so that a worker that claims or ends the job at this moment does so before or after, not meanwhile.
+def hold(session: Session, project_id: str, job_id: str, expected: Expected = ANY) -> Job:
+    """Return a job to be changed, locked: a worker that claims or ends it at this moment does so before or after, not meanwhile.
+
+    NotFound when there is none, StaleVersion when it is not of an expected version.
+    """
     job = _one(session, _of_project(project_id).options(*_SHOWN).with_for_update(of=Job), job_id)
-    actions = lifecycle.allowed_actions(job.state)
-    if "cancel" not in actions:
-        raise WrongState(f"job {job.id} is {job.state}; only a queued or running job can be cancelled", actions)
-    events.move_job(session, job, "cancelled" if job.state == "queued" else "cancelling", "cancelled by its owner", now)
+    expected.check(job.version)
     return job
+
+
+def cancel(session: Session, job: Job, now: datetime) -> None:
+    """End a queued job at once; ask the worker of a running one to stop. WrongState where there is nothing to cancel."""
+    lifecycle.require("cancel", job.id, job.state)
+    events.move_job(session, job, "cancelled" if job.state == "queued" else "cancelling", "cancelled by its owner", now)
+
+
+def edit(session: Session, job: Job, patch: JobPatch, now: datetime) -> None:
+    """Change a job's name, labels or priority, in its spec too: what is tried again is what is shown."""
+    after = {field: getattr(patch, field) for field in patch.model_fields_set - {"labels"}}
+    if "labels" in patch.model_fields_set:
+        after["labels"] = merged_labels(job.labels, patch.labels)
+    changed = {field: value for field, value in after.items() if value != getattr(job, field)}
+    if changed:
+        for field, value in changed.items():
+            setattr(job, field, value)
+        job.spec = job.spec.model_copy(update=changed)
+        events.note_edit(session, job, sorted(changed), now)
+
+
+def retry(session: Session, job: Job, job_id: str, *, traceparent: str | None, created_by: str | None, now: datetime) -> Job:
+    """Queue a job with the same spec as one that is over."""
+    lifecycle.require("retry", job.id, job.state)
+    return add(
+        *(session, job_id, job.dataset, job.spec, job.loss),
+        traceparent=traceparent,
+        created_by=created_by,
+        now=now,
+        retry_of=job.id,
+    )
 
 
 def views(session: Session, jobs: Sequence[Job], now: datetime) -> list[JobView]:
@@ -146,6 +181,7 @@ def _view(job: Job, place: QueueView, now: datetime) -> JobView:
         state_reason=job.state_reason,
         is_terminal=lifecycle.is_terminal(job.state),
         allowed_actions=lifecycle.allowed_actions(job.state),
+        retry_of=job.retry_of,
         dataset=DatasetRef.model_validate(job.dataset),
         queue=place,
         progress=job.progress,

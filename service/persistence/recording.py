@@ -118,6 +118,11 @@ def dataset_folder(dataset_id: str) -> str:
     return f"datasets/{dataset_id}"
 
 
+def cache_folder(dataset_id: str) -> str:
+    """Where what was prepared of a dataset for training lies, for all its jobs."""
+    return f"cache/{dataset_id}"
+
+
 def _upsert(session: Session, table: type[Any], rows: list[dict[str, Any]]) -> None:
     """Insert rows, or give rows that are there already their new values: writing twice is writing once."""
     dialect = session.get_bind().dialect.name

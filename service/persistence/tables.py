@@ -160,6 +160,8 @@ class Job(Leased, Table):
     progress: Mapped[Progress | None] = mapped_column(Stored(Progress))
     error: Mapped[JobProblem | None] = mapped_column(Stored(JobProblem))
     model_id: Mapped[str | None]
+    # Not a foreign key: it says which job was tried again, also when that is gone.
+    retry_of: Mapped[str | None]
     traceparent: Mapped[str | None]
     created_at: Mapped[datetime]
     created_by: Mapped[str | None]

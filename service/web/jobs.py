@@ -84,7 +84,7 @@ def show_spec(request: Request, caller: Reader, session: ReadSession, job_id: st
 @router.post("/{job_id}/cancel")
 def cancel_job(caller: Submitter, session: WriteSession, job_id: str) -> Response:
     """Cancel, and show the job again."""
-    jobs.cancel(session, caller.project_id, job_id, now())
+    jobs.cancel(session, jobs.hold(session, caller.project_id, job_id), now())
     return RedirectResponse(f"/ui/jobs/{job_id}", 303)
 
 

@@ -148,7 +148,7 @@ def test_a_finished_job_shows_its_metrics(api: Api, database: Database) -> None:
 
     shown = api.get(f"/api/v1/jobs/{job.id}").json()
 
-    assert (shown["is_terminal"], shown["allowed_actions"]) == (True, [])
+    assert (shown["is_terminal"], shown["allowed_actions"]) == (True, ["retry", "delete"])
     assert shown["metrics"] == {"test/mcc": {"value": None, "low": None, "high": None, "reason": "no_positive"}}
 
 
@@ -234,7 +234,8 @@ def test_there_is_nothing_to_cancel_in_other_states(api: Api, database: Database
 
     answer = api.post(f"/api/v1/jobs/{job.id}/cancel")
 
-    assert (answer.status_code, answer.json()["code"], answer.json()["allowed_actions"]) == (409, "wrong_state", [])
+    allowed = [] if state == "cancelling" else ["retry", "delete"]
+    assert (answer.status_code, answer.json()["code"], answer.json()["allowed_actions"]) == (409, "wrong_state", allowed)
 
 
 @SQLITE

@@ -100,7 +100,44 @@ def test_what_is_over_cannot_be_cancelled(client: Client, dataset_id: str) -> No
     with pytest.raises(Conflict) as raised:
         client.jobs.cancel(job.id)
 
-    assert raised.value.problem.allowed_actions == []
+    assert raised.value.problem.allowed_actions == ["retry", "delete"]
+
+
+def test_a_job_is_changed_and_tried_again(client: Client, dataset_id: str) -> None:
+    job = client.jobs.wait(submit(client, dataset_id, epochs=1), timeout_s=120)
+
+    changed = client.jobs.update(job.id, name="again", labels={"round": "1"}, version=job.version)
+    tried = client.jobs.retry(job.id)
+
+    assert (changed.name, changed.labels) == ("again", {"round": "1"})
+    assert (tried.retry_of, tried.spec) == (job.id, changed.spec)
+    with pytest.raises(Conflict, match="read it again"):
+        client.jobs.update(job.id, labels={"round": None}, version=job.version)
+    assert client.jobs.update(job.id, labels={"round": None}).labels == {}
+
+
+def test_what_is_deleted_is_gone(client: Client, blobs: Path) -> None:
+    dataset = client.datasets.wait(client.datasets.upload(blobs, target="event", exclude=["colour"]).id, timeout_s=60)
+    job = client.jobs.wait(submit(client, dataset.id, epochs=1), timeout_s=120)
+
+    with pytest.raises(Conflict, match=job.id):
+        client.datasets.delete(dataset.id)
+    asked = client.jobs.delete(job.id, dry_run=True)
+    gone = client.jobs.delete(job.id)
+    client.datasets.delete(dataset.id)
+
+    assert (asked.deleted, asked.files, asked.bytes) == (False, gone.files, gone.bytes)
+    assert gone.files > 0
+    for read in (lambda: client.jobs.get(job.id), lambda: client.datasets.get(dataset.id)):
+        with pytest.raises(NotFound):
+            read()
+
+
+def test_a_dataset_is_renamed(client: Client, dataset_id: str) -> None:
+    before = client.datasets.get(dataset_id)
+
+    assert client.datasets.update(dataset_id, name="renamed", labels={"a": "b"}).name == "renamed"
+    assert client.datasets.update(dataset_id, name=before.name, labels={"a": None}).labels == {}
 
 
 def test_what_does_not_exist_is_not_found(client: Client) -> None:
