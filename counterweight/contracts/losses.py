@@ -225,7 +225,7 @@ class Ldam(_Loss):
                 "in the last fifth of the epochs, or once early stopping would end the training before, classes are weighed by effective "
                 f"number with beta {DEFERRED_BETA}; the best epoch is chosen over all epochs alike"
             )
-            notes += weight_notes(effective_number(counts, DEFERRED_BETA), counts)
+            notes += [f"later {note}" for note in weight_notes(effective_number(counts, DEFERRED_BETA), counts)]
         return notes
 
 

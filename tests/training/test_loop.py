@@ -174,6 +174,16 @@ def test_patience_with_the_first_terms_begins_the_deferred_ones_before_their_tim
     )
 
 
+def test_a_first_loss_too_small_for_float32_is_no_error() -> None:
+    rare = ClassCounts(labels=("no", "yes"), counts=(9990, 10), positive=1)
+    silent = plan(bias=tuple(initial_logits(Focal(gamma=20), rare)), terms=Focal(gamma=20).terms(rare))
+    common = Rows(torch.randn(64, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(64, dtype=torch.int64))
+
+    losses = series(trained([silent], dtype=torch.float32, training=common), "train/loss")
+
+    assert losses[0] < 1e-37
+
+
 def test_a_first_loss_that_is_not_the_constant_predictions_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.training.loop.initial_parameters", lambda shape, *_: torch.ones(1, shape.parameters))
 

@@ -60,6 +60,7 @@ def test_weights_on_classes_that_are_balanced_already_change_nothing(loss: AnyLo
         (LogitAdjusted(tau=1.5), "more than balance asks for"),
         (Ldam(), "undoing them is exact only at the loss's minimum"),
         (Ldam(), "in the last fifth of the epochs"),
+        (Ldam(), "later weights were multiplied by "),
     ],
 )
 def test_what_a_user_may_not_expect_is_told(loss: AnyLoss, note: str) -> None:
