@@ -15,6 +15,9 @@ INVALID = 2
 MISCONFIGURED = 78
 """The exit status that says: starting again would not help (EX_CONFIG of sysexits.h)."""
 
+DATABASES = ("postgresql+psycopg", "postgresql", "sqlite")
+"""How the URL of a database may begin."""
+
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -34,6 +37,25 @@ class ServerSettings(BaseSettings):
     bootstrap_key: SecretStr | None = Field(default=None, description="Makes the first admin key; at least 32 characters.")
     max_upload_bytes: int = Field(default=10 * 2**30, gt=0, description="Largest upload accepted.")
     log_format: Literal["text", "json"] = Field(default="text", description="How log lines look.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_database(cls, url: SecretStr | None) -> SecretStr | None:
+        """The messages do not repeat the URL, which may hold a password."""
+        scheme, _, rest = (url or SecretStr("")).get_secret_value().partition("://")
+        if url is None:
+            return None
+        if scheme == "sqlite" and rest.removeprefix("/") in ("", ":memory:"):
+            raise ValueError("it names no file; SQLite keeps the record in one, such as sqlite:////srv/counterweight/record.db")
+        if scheme not in DATABASES:
+            raise ValueError("it must begin with postgresql+psycopg://, or with sqlite:/// and a file; leave it out for SQLite in the home")
+        port = rest.partition("?")[0].partition("/")[0].rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+        if port and not port.isdigit():
+            raise ValueError(
+                "its port is not a number; the form is postgresql+psycopg://user:secret@host:5432/name, where a password's / is written "
+                "%2F, its @ %40 and its : %3A"
+            )
+        return url
 
     @field_validator("home")
     @classmethod
@@ -127,3 +149,11 @@ class ClientSettings(BaseSettings):
 
     url: str = Field(default="http://127.0.0.1:8321", description="Where the server is.")
     api_key: SecretStr | None = Field(default=None, description="The key to show it.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        scheme, _, host = url.partition("://")
+        if scheme.lower() not in ("http", "https") or not host.strip("/"):
+            raise ValueError(f"{url!r} is not a server's address, such as http://127.0.0.1:8321")
+        return url

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -9,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from counterweight.contracts.keys import NewKey
 from counterweight.settings import read_server_settings
-from service.persistence import keys, revision, schema
+from service.persistence import keys, revision, schema, starting
 from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
 
@@ -24,15 +25,13 @@ def main() -> int:
         wrong = error.errors()[0]
         return _refuse(f"{wrong['loc'][0]}: {wrong['msg']}")
     settings = read_server_settings()
-    database = Database(settings.sqlalchemy_url)
     try:
-        return _create(database, new, is_embedded=settings.is_embedded)
+        with closing(Database(settings.sqlalchemy_url)) as database:
+            return _create(database, new, is_embedded=settings.is_embedded)
     except revision.SchemaOutdated as error:
         return _refuse(str(error))
     except OperationalError as error:
-        return _refuse(f"cannot reach {database.url.render_as_string(hide_password=True)}: {str(error.orig).strip()}")
-    finally:
-        database.close()
+        return _refuse(starting.unreachable(error, settings))
 
 
 def _create(database: Database, new: NewKey, *, is_embedded: bool) -> int:

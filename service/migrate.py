@@ -2,29 +2,22 @@
 
 import logging
 import sys
-
-from sqlalchemy.exc import OperationalError
+from contextlib import closing
 
 from counterweight import logs
 from counterweight.settings import read_server_settings
-from service.persistence import schema
+from service.persistence import schema, starting
 from service.persistence.database import Database
-
-logger = logging.getLogger(__name__)
 
 
 def main() -> int:
     settings = read_server_settings()
     logs.configure(settings.log_format, logging.WARNING)
-    database = Database(settings.sqlalchemy_url)
     try:
-        schema.upgrade(database)
-    except OperationalError as error:
-        shown = database.url.render_as_string(hide_password=True)
-        logger.error("cannot reach %s: %s", shown, str(error.orig).strip())
-        return 1
-    finally:
-        database.close()
+        with closing(Database(settings.sqlalchemy_url)) as database:
+            schema.upgrade(database)
+    except starting.OBSTACLES as error:
+        return starting.explain(error, settings)
     return 0
 
 

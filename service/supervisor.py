@@ -1,6 +1,7 @@
 """`counterweight serve`: the API and the agent of this host as two processes, started together and ended together."""
 
 import contextlib
+import errno
 import logging
 import os
 import queue
@@ -118,7 +119,11 @@ def main(api: "subprocess.Popen[bytes]", channel: socket.socket) -> int:
     settings = read_server_settings()
     logs.configure(settings.log_format)
     path = settings.home / "serve.lock"
-    lock = locks.hold(path)
+    try:
+        lock = locks.hold(path)
+    except OSError as error:
+        sys.stderr.write(f"Cannot use {settings.home} as a home: {error.strerror}. Mend that, or choose another --home\n")
+        return MISCONFIGURED
     if lock is None:
         owner = path.read_text() or "just starting"
         sys.stderr.write(f"Counterweight already serves {settings.home} ({owner}). Use that one, stop it, or choose another --home\n")
@@ -127,9 +132,8 @@ def main(api: "subprocess.Popen[bytes]", channel: socket.socket) -> int:
     try:
         listener = bind(settings.host, settings.port)
     except OSError as error:
-        sys.stderr.write(
-            f"Cannot listen on {settings.bind}: {error.strerror}. Stop what listens there, or choose another port: --port 8322\n"
-        )
+        in_the_way = "Stop what listens there, or choose" if error.errno == errno.EADDRINUSE else "Choose an address of this machine, or"
+        sys.stderr.write(f"Cannot listen on {settings.bind}: {error.strerror}. {in_the_way} another port: --port 8322\n")
         return 1
     socket.send_fds(channel, [b"s"], [listener.fileno()])
     supervisor = Supervisor(_parts(settings, listener, api))

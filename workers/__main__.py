@@ -8,7 +8,7 @@ import threading
 
 from counterweight import logs
 from counterweight.settings import MISCONFIGURED, read_server_settings
-from service.persistence import locks, revision
+from service.persistence import locks, revision, starting
 from service.persistence.database import Database
 from service.persistence.files import Files
 from workers import devices, home
@@ -23,20 +23,20 @@ SCHEMA_TIMEOUT_S = 60
 def main() -> int:
     settings = read_server_settings()
     logs.configure(settings.log_format)
-    lock = locks.hold(settings.home / "agent.lock", PREDECESSOR_TIMEOUT_S)
-    if lock is None:
-        logger.error("another worker already runs on %s; give this one a home of its own with --home", settings.home)
-        return MISCONFIGURED
-    database = Database(settings.sqlalchemy_url)
     try:
+        lock = locks.hold(settings.home / "agent.lock", PREDECESSOR_TIMEOUT_S)
+        if lock is None:
+            logger.error("another worker already runs on %s; give this one a home of its own with --home", settings.home)
+            return MISCONFIGURED
+        database = Database(settings.sqlalchemy_url)
         revision.wait_until_current(database, SCHEMA_TIMEOUT_S if settings.is_embedded else 0)
-    except revision.SchemaOutdated as error:
-        logger.error("%s", error)
-        return MISCONFIGURED
+        files, name = Files(settings.files_folder), home.identity(settings.home)
+    except starting.OBSTACLES as error:
+        return starting.explain(error, settings)
     # Children inherit the environment, and it names the database and its password.
-    for name in [name for name in os.environ if name.startswith(("COUNTERWEIGHT_", "PG"))]:
-        del os.environ[name]
-    agent = Agent(database, Files(settings.files_folder), devices.slots(settings), home.identity(settings.home), settings.lease_s)
+    for variable in [variable for variable in os.environ if variable.startswith(("COUNTERWEIGHT_", "PG"))]:
+        del os.environ[variable]
+    agent = Agent(database, files, devices.slots(settings), name, settings.lease_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())
     if "--supervised" in sys.argv:

@@ -16,7 +16,7 @@ from counterweight import logs
 from counterweight.settings import MISCONFIGURED, ServerSettings
 from service.api.app import make_app
 from service.api.journal import RequestIds
-from service.persistence import keys, revision
+from service.persistence import keys, revision, starting
 from service.persistence.database import Database
 from service.persistence.files import Files
 
@@ -37,17 +37,19 @@ def serve(settings: ServerSettings, descriptor: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     _leave_with_supervisor()
-    database = Database(settings.sqlalchemy_url)
     try:
+        database = Database(settings.sqlalchemy_url)
         revision.wait_until_current(database, EMBEDDED_MIGRATION_S if settings.is_embedded else 0)
-    except revision.SchemaOutdated as error:
-        return _misconfigured(str(error))
-    if not _admits_somebody(settings, database):
+        admits_somebody = _admits_somebody(settings, database)
+        files = Files(settings.files_folder)
+    except starting.OBSTACLES as error:
+        return starting.explain(error, settings)
+    if not admits_somebody:
         return _misconfigured(
             f"{settings.bind} can be reached from other machines, and there is no API key; set COUNTERWEIGHT_BOOTSTRAP_KEY, or run "
             "`counterweight keys create NAME --scope admin --offline`, or bind to 127.0.0.1"
         )
-    app = make_app(settings, database, Files(settings.files_folder))
+    app = make_app(settings, database, files)
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -20,6 +20,14 @@ def spec_file(folder: Path, **spec: object) -> str:
     return str(path)
 
 
+def test_2_when_the_address_of_the_server_is_none(cli: CommandLine) -> None:
+    ended = cli.run("jobs", "list", url="localhost")
+
+    assert ended.returncode == 2
+    assert "COUNTERWEIGHT_URL" in ended.stderr
+    assert "http://127.0.0.1:8321" in ended.stderr
+
+
 def test_0_when_the_job_succeeded(cli: CommandLine, dataset_id: str) -> None:
     ended = cli.run("jobs", "submit", dataset_id, "--loss", "focal", "--gamma", "1", "--epochs", "2", "--wait")
 

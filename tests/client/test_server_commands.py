@@ -48,6 +48,63 @@ def test_migrate_makes_the_database(apart: CommandLine, tmp_path: Path) -> None:
     assert (tmp_path / "home" / "counterweight.db").exists()
 
 
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("hello", "must begin with postgresql+psycopg://"),
+        ("mysql://me:se%2Fcret@db/record", "must begin with postgresql+psycopg://"),
+        ("postgresql+psycopg://me:secret@db:port/record", "its port is not a number"),
+        ("postgresql+psycopg://me:se/cret@db/record", "%2F"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_a_database_that_cannot_be_is_refused_without_its_password(apart: CommandLine, command: str, url: str, words: str) -> None:
+    refused = apart.run(command, database_url=url, bind="127.0.0.1:0")
+
+    assert refused.returncode == 2
+    assert "COUNTERWEIGHT_DATABASE_URL" in refused.stderr
+    assert words in refused.stderr
+    assert "secret" not in refused.stderr.replace("user:secret@host", "")
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "migrate"])
+def test_a_database_that_does_not_answer_is_told_in_one_line(apart: CommandLine, command: str) -> None:
+    ended = apart.run(command, database_url="postgresql+psycopg://me:secret@127.0.0.1:9/record")
+
+    assert ended.returncode == 1
+    assert "cannot reach postgresql+psycopg://me:***@127.0.0.1:9/record: connection failed" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_an_api_without_its_database_says_so_at_each_try(apart: CommandLine) -> None:
+    environment = apart.environment(database_url="postgresql+psycopg://127.0.0.1:9/record", bind="127.0.0.1:0", workers="0")
+    process = subprocess.Popen(
+        [BINARY, "serve"], env=environment, cwd=apart.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+
+    told = [process.stderr.readline() for _ in range(3)]
+    process.terminate()
+    process.communicate(timeout=40)
+
+    assert "cannot reach postgresql+psycopg://127.0.0.1:9/record" in told[1]
+    assert "starting it again" in told[2]
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
+def test_a_home_that_cannot_be_is_told_in_one_line(apart: CommandLine, command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ended = apart.run(command, "--home", "file", bind="127.0.0.1:0")
+
+    assert ended.returncode == 78
+    assert f"{tmp_path}/file" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_the_first_key_is_made_before_a_server_opens_to_others(apart: CommandLine, tmp_path: Path) -> None:
     home = tmp_path / "home"
     made = apart.run("keys", "create", "ops", "--scope", "admin", "--offline", home=str(home))
