@@ -1,6 +1,7 @@
 """`counterweight datasets`: upload a file, and see what was found in it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -56,6 +57,8 @@ def upload(
     print_one(dataset, output, quiet, _details)
     if dataset.state == "failed":
         raise typer.Exit(1)
+    if dataset.state == "ready" and dataset.target is None and not quiet:
+        sys.stderr.write("Nothing can be trained on it yet: upload it again with --target, the column to predict\n")
 
 
 @app.command("list")

@@ -113,7 +113,15 @@ def _print_table(lines: list[list[str]]) -> None:
         table.add_column(name, no_wrap=index == 0, overflow="fold")
     for row in rows:
         table.add_row(*(Text(escape(cell)) for cell in row))
-    console().print(table)
+    screen = console()
+    if screen.is_terminal:
+        screen.print(table)
+        return
+    with screen.capture() as printed:
+        screen.print(table)
+    # Rich fills each line up to the width of the widest.
+    for line in printed.get().splitlines():
+        _line(line.rstrip())
 
 
 def _line(text: str) -> None:

@@ -69,6 +69,8 @@ def _message(error: Any, path: Sequence[str], place: Schema) -> str:
         close = difflib.get_close_matches(path[-1][:LONGEST_ECHO], known, n=1)
         way_out = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(known)}"
         return f"{_echo(path[-1])} is not a field here; {way_out}"
+    if error["type"] in ("model_attributes_type", "model_type"):
+        return f"an object is expected here, in braces; its fields are {', '.join(place.get('properties', {}))}"
     if error["type"] == "missing":
         return "this field is required"
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -152,7 +152,7 @@ async def http_error(request: Request, error: Exception) -> Response:
         refusal.detail = f"there is nothing at {request.url.path[:200]}; /openapi.json lists what there is"
     elif refusal.code == "method_not_allowed":
         allowed = _methods_at(request)
-        refusal.detail = f"{request.method} is not possible here; {' and '.join(allowed)} is"
+        refusal.detail = f"{request.method} is not possible here; this address takes {' and '.join(allowed)}"
         return respond(request.state.request_id, request.url.path, refusal, {"Allow": ", ".join(allowed)})
     return respond(request.state.request_id, request.url.path, refusal, dict(error.headers or {}))
 

@@ -129,6 +129,8 @@ def test_a_body_that_is_no_object_is_refused(api: Api, body: str) -> None:
     answer = api.post("/api/v1/jobs", content=body, headers=JSON)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert "an object is expected" in answer.json()["detail"]
+    assert "dataset_id" in answer.json()["detail"]
 
 
 def test_a_missing_field_is_pointed_at(api: Api) -> None:

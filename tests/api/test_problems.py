@@ -41,6 +41,10 @@ def test_another_method_is_told_the_ones_there_are(api: Api) -> None:
     assert api.ask("PUT", "/api/v1/jobs/x/cancel").headers["allow"] == "POST"
 
 
+def test_another_method_is_told_in_a_sentence(api: Api) -> None:
+    assert api.ask("PUT", "/api/v1/jobs").json()["detail"] == "PUT is not possible here; this address takes GET and POST"
+
+
 def test_a_problem_carries_the_request_id_and_path(api: Api) -> None:
     answer = api.get("/api/v1/nothing", headers={"X-Request-Id": "mine-1"})
 

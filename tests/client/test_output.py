@@ -52,6 +52,20 @@ def test_tables_in_a_pipe_are_whole_and_without_colour(cli: CommandLine, server:
     assert "\x1b" not in shown
 
 
+def test_tables_in_a_pipe_end_where_their_words_do(cli: CommandLine, dataset_id: str) -> None:
+    lines = cli.run("datasets", "show", dataset_id).stdout.splitlines()
+
+    assert len(lines) > 5
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_a_table_without_target_is_told_how_to_get_one(cli: CommandLine, blobs: Path) -> None:
+    ended = cli.run("datasets", "upload", str(blobs))
+
+    assert ended.returncode == 0
+    assert "--target" in ended.stderr
+
+
 def test_what_users_wrote_cannot_steer_the_terminal(cli: CommandLine, server: Server, dataset_id: str) -> None:
     job_id = server.submit(dataset_id, name="[red]\x1b[31m", training={"max_epochs": 1})
 

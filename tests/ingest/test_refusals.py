@@ -1,6 +1,7 @@
 """Broken text tables are refused at once, by line, column and value."""
 
 import gzip
+from collections.abc import Callable
 
 import pytest
 
@@ -99,6 +100,11 @@ def test_a_byte_outside_the_told_encoding_is_refused_by_line_and_byte(refuse: Re
 )
 def test_a_file_that_is_no_table_is_refused_with_a_code(content: bytes, code: str, refuse: Refuse) -> None:
     assert refuse(content, target="y").code == code
+
+
+@pytest.mark.parametrize(("wrap", "whole"), [(bytes, "The content is ARFF;"), (gzip.compress, "The content of the gzip file is ARFF;")])
+def test_what_was_found_instead_is_said_as_a_sentence(wrap: Callable[[bytes], bytes], whole: str, refuse: Refuse) -> None:
+    assert refuse(wrap(b"@relation sick\n@attribute a real\n"), target="y").detail.startswith(whole)
 
 
 def test_a_row_that_two_readers_take_differently_is_refused_by_its_line(refuse: Refuse) -> None:

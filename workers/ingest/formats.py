@@ -58,7 +58,7 @@ def sniff_format(path: Path, wanted: DatasetFormat | None) -> Found:
             )
         found = Found("parquet")
     else:
-        _refuse_recognised(inner, "inside gzip, " if gzipped else "")
+        _refuse_recognised(inner, " of the gzip file" if gzipped else "")
         found = Found("csv", gzipped)
     if wanted is not None and wanted != found.format:
         seen = "Parquet" if found.format == "parquet" else "not Parquet (it does not begin with PAR1)"
@@ -78,20 +78,20 @@ def _gunzipped(head: bytes) -> bytes:
 def _refuse_recognised(head: bytes, where: str) -> None:
     for start, looks_like, advice in _TELLING_STARTS:
         if head.startswith(start):
-            raise Unreadable("unsupported_format", f"The content is, {where}{looks_like}; {advice}.")
+            raise Unreadable("unsupported_format", f"The content{where} is {looks_like}; {advice}.")
     if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
-        raise Unreadable("unsupported_format", f"The content is, {where}a tar archive; unpack it and upload the CSV or Parquet file.")
+        raise Unreadable("unsupported_format", f"The content{where} is a tar archive; unpack it and upload the CSV or Parquet file.")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     folded = text[:200].lower()
     if text.startswith((b"{", b"[{", b"[[")):
-        raise Unreadable("unsupported_format", f"The content is, {where}JSON; convert it to CSV or Parquet.")
+        raise Unreadable("unsupported_format", f"The content{where} is JSON; convert it to CSV or Parquet.")
     if folded.startswith((b"<?xml", b"<!doctype", b"<html", b"<svg")):
         raise Unreadable(
             "unsupported_format",
-            f"The content is, {where}XML or a web page, perhaps an error page saved as a file; upload the table itself.",
+            f"The content{where} is XML or a web page, perhaps an error page saved as a file; upload the table itself.",
         )
     if _is_arff(head):
-        raise Unreadable("unsupported_format", f"The content is, {where}ARFF; save it as CSV with the attribute names in the first line.")
+        raise Unreadable("unsupported_format", f"The content{where} is ARFF; save it as CSV with the attribute names in the first line.")
 
 
 def _is_arff(head: bytes) -> bool:
