@@ -9,6 +9,8 @@ RULES = {
     "counterweight.contracts.messages": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb", "httpx"],
     "counterweight.statistics.thresholds": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb", "pyarrow"],
     "counterweight.client": ["service", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
+    # `--help` and completion answer while a person types.
+    "counterweight.cli": ["service", "workers", "httpx", "pydantic", "rich"],
     "service.domain.lifecycle": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
     "service.domain.submission": ["service.persistence", "service.api", "workers", "sqlalchemy", "fastapi", "torch", "duckdb"],
     "service.persistence.recording": ["service.api", "service.web", "workers", "fastapi", "torch", "duckdb"],

@@ -1,9 +1,10 @@
-"""The exit codes scripts rely on, and what is said on standard error when a command cannot do its work."""
+"""What is said on standard error when a command cannot do its work, and the exit code that means it."""
 
 import sys
 
 from pydantic import ValidationError
 
+from counterweight.commands.codes import INVALID, NOT_ALLOWED, TIMED_OUT, UNREACHABLE
 from counterweight.errors import (
     ClientError,
     DigestMismatch,
@@ -18,15 +19,6 @@ from counterweight.errors import (
     WaitTimeout,
 )
 from counterweight.logs import escape
-
-SUCCEEDED = 0
-FAILED = 1
-INVALID = 2
-CANCELLED = 3
-NOT_ALLOWED = 4
-UNREACHABLE = 5
-TIMED_OUT = 124
-INTERRUPTED = 130
 
 
 def explain(error: Exception) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from counterweight.commands.codes import INTERRUPTED
 from counterweight.commands.output import console
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from counterweight.contracts.jobs import JobView
 
 LIVE_EVERY_S, PIPED_EVERY_S = 0.5, 10.0
-INTERRUPTED = 130
 
 
 def follow(client: "Client", job_id: str, timeout_s: float | None, is_quiet: bool) -> "JobView":

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from counterweight.commands.following import detachable, follow
+from counterweight.commands.codes import SUCCEEDED
+from counterweight.commands.following import LIVE_EVERY_S, detachable, follow, progress_line
 from counterweight.commands.options import (
     Alpha,
     DryRun,
@@ -21,6 +22,7 @@ from counterweight.commands.options import (
     label_changes,
     loss_document,
 )
+from counterweight.commands.outcomes import FailIf, outcome, read_gates
 from counterweight.commands.output import Cells, deletion_details, print_lines, print_many, print_one, print_rows
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train, wait, compare.", no_args_is_help=True, rich_markup_mode=None)
 
 HEADLINES = ("test/average_precision", "test/macro_average_precision")
-EXIT_CODES = {"failed": 1, "cancelled": 3}
 
 
 @app.command()
@@ -50,11 +51,15 @@ def submit(
     priority: Annotated[int | None, typer.Option(help="0 to 100, higher first.")] = None,
     spec: Annotated[Path | None, typer.Option(help="A whole job as JSON; options override it.", exists=True, dir_okay=False)] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job is over; the exit code tells how.")] = False,
+    fail_if: FailIf = None,
     timeout: TimeoutS = None,
     output: Output = "table",
     quiet: Quiet = False,
 ) -> None:
     """Queue a training job."""
+    gates = read_gates(fail_if)
+    if gates and not wait:
+        raise typer.BadParameter("--fail-if judges a finished job: it needs --wait")
     document = _read_spec(spec)
     given = {"dataset_id": dataset_id, "target": target, "exclude": exclude, "name": name, "priority": priority}
     document |= {field: value for field, value in given.items() if value is not None}
@@ -73,7 +78,7 @@ def submit(
                 typer.echo(f"Submitted {job.id}", err=True)
             job = follow(client, job.id, timeout, quiet)
     print_one(job, output, quiet, _details)
-    raise typer.Exit(EXIT_CODES.get(job.state, 0) if wait else 0)
+    raise typer.Exit(outcome(job, gates) if wait else SUCCEEDED)
 
 
 @app.command("list")
@@ -99,12 +104,26 @@ def show(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
 
 
 @app.command()
-def wait(job_id: str, timeout: TimeoutS = None, output: Output = "table", quiet: Quiet = False) -> None:
-    """Wait until a job is over. Exit code 0: succeeded, 1: failed, 3: cancelled, 124: still going. Ctrl-C detaches."""
+def wait(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: Output = "table", quiet: Quiet = False) -> None:
+    """Wait until a job is over. Exit code 0: succeeded, 1: failed, 3: cancelled, 6: a gate failed, 124: still going. Ctrl-C detaches."""
+    gates = read_gates(fail_if)
     with connect() as client:
         job = follow(client, job_id, timeout, quiet)
     print_one(job, output, quiet, _details)
-    raise typer.Exit(EXIT_CODES.get(job.state, 0))
+    raise typer.Exit(outcome(job, gates))
+
+
+@app.command()
+def watch(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: Output = "table") -> None:
+    """Tell how far a job has come until it is over: a live line, or with `-o jsonl` the job at each step. Exit codes as of `wait`."""
+    gates = read_gates(fail_if)
+    with connect() as client, detachable(job_id, f"counterweight jobs watch {job_id}"):
+        if output == "table":
+            job = follow(client, job_id, timeout, is_quiet=False)
+        else:
+            print_lines(client.jobs.watch(job_id, timeout, LIVE_EVERY_S), output, progress_line)
+            job = client.jobs.get(job_id)
+    raise typer.Exit(outcome(job, gates))
 
 
 @app.command()
@@ -128,7 +147,7 @@ def retry(
         if wait:
             job = follow(client, job.id, timeout, quiet)
     print_one(job, output, quiet, _details)
-    raise typer.Exit(EXIT_CODES.get(job.state, 0) if wait else 0)
+    raise typer.Exit(outcome(job) if wait else SUCCEEDED)
 
 
 @app.command()
@@ -161,8 +180,8 @@ def logs(
     """Print what the training had to say. Ctrl-C stops following, never the job."""
     with connect() as client, detachable(job_id, f"counterweight jobs logs --follow {job_id}"):
         print_lines(client.jobs.log_lines(job_id, follow=follow), output, _log_line)
-        state = client.jobs.get(job_id).state if follow else ""
-    raise typer.Exit(EXIT_CODES.get(state, 0))
+        code = outcome(client.jobs.get(job_id)) if follow else SUCCEEDED
+    raise typer.Exit(code)
 
 
 @app.command()

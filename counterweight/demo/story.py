@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from counterweight.client import Client
-from counterweight.commands import exits
+from counterweight.commands import codes, exits
 from counterweight.contracts.jobs import JobView, Training
 from counterweight.contracts.losses import BalancedCrossEntropy, CrossEntropy, Focal
 from counterweight.demo.report import RARE, HeldOut, Run, held_out_of, rows_of, run_of, table_of, words_of
@@ -48,14 +48,14 @@ def run(*, keep: bool) -> int:
         exits.say("The last lines of the service's log:")
         for line in tail(home / "serve.log"):
             exits.say(f"  {line}")
-        return exits.FAILED
+        return codes.FAILED
     except KeyboardInterrupt:
         exits.say("Interrupted; the service is stopped")
-        return exits.INTERRUPTED
+        return codes.INTERRUPTED
     finally:
         if not keep:
             shutil.rmtree(home, ignore_errors=True)
-    return exits.SUCCEEDED
+    return codes.SUCCEEDED
 
 
 def _play(screen: Console, server: OwnServer, *, keep: bool) -> None:

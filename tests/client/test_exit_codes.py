@@ -28,6 +28,13 @@ def test_2_when_the_address_of_the_server_is_none(cli: CommandLine) -> None:
     assert "http://127.0.0.1:8321" in ended.stderr
 
 
+@pytest.fixture(scope="module")
+def finished_job_id(server: Server, dataset_id: str) -> str:
+    job_id = server.submit(dataset_id, training={"max_epochs": 2})
+    assert server.finish(job_id)["state"] == "succeeded"
+    return job_id
+
+
 def test_0_when_the_job_succeeded(cli: CommandLine, dataset_id: str) -> None:
     ended = cli.run("jobs", "submit", dataset_id, "--loss", "focal", "--gamma", "1", "--epochs", "2", "--wait")
 
@@ -95,6 +102,53 @@ def test_5_when_no_server_answers(cli: CommandLine) -> None:
 
     assert ended.returncode == 5
     assert "counterweight serve" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("gate", "code", "told"),
+    [
+        ("test/average_precision<2", 6, "Gate failed: test/average_precision is 0."),
+        ("test/average_precision >= 0", 6, ">= 0 was not to be"),
+        ("test/average_precision<0.01", 0, ""),
+        ("test/no_such<0.5", 6, "it has test/"),
+        ("test/average_precision=0.5", 2, "no comparison"),
+        ("0.5>test/average_precision", 2, "no comparison"),
+    ],
+)
+def test_6_when_a_gate_fails(cli: CommandLine, finished_job_id: str, gate: str, code: int, told: str) -> None:
+    ended = cli.run("jobs", "wait", finished_job_id, "--quiet", "--fail-if", "validation/average_precision<0", "--fail-if", gate)
+
+    assert ended.returncode == code, ended.stderr
+    assert told in ended.stderr
+
+
+def test_6_when_the_model_of_a_submitted_job_does_not_pass(cli: CommandLine, dataset_id: str) -> None:
+    ended = cli.run("jobs", "submit", dataset_id, "--epochs", "1", "--wait", "--fail-if", "test/mcc<=1")
+
+    assert ended.returncode == 6, ended.stderr
+
+
+def test_a_job_that_failed_has_failed_whatever_the_gate(cli: CommandLine, dataset_id: str) -> None:
+    spec = spec_file(cli.folder, **EXPLODING)
+
+    assert cli.run("jobs", "submit", dataset_id, "--spec", spec, "--wait", "--fail-if", "test/mcc<1").returncode == 1
+
+
+def test_2_when_a_gate_has_nothing_to_judge(cli: CommandLine, dataset_id: str) -> None:
+    ended = cli.run("jobs", "submit", dataset_id, "--fail-if", "test/mcc<1")
+
+    assert (ended.returncode, "needs --wait" in ended.stderr) == (2, True)
+
+
+def test_watching_tells_each_step_and_ends_as_the_job_does(cli: CommandLine, dataset_id: str) -> None:
+    job_id = cli.run("jobs", "submit", dataset_id, "--epochs", "2", "--quiet").stdout.strip()
+
+    steps = cli.run("jobs", "watch", job_id, "-o", "jsonl")
+    again = cli.run("jobs", "watch", job_id, "--fail-if", "test/mcc<=1")
+
+    assert steps.returncode == 0, steps.stderr
+    assert json.loads(steps.stdout.splitlines()[-1])["state"] == "succeeded"
+    assert (again.returncode, "succeeded" in again.stderr) == (6, True)
 
 
 def test_124_when_the_wait_takes_too_long(cli: CommandLine, endless_job_id: str) -> None:

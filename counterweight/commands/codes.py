@@ -1,0 +1,11 @@
+"""The exit codes scripts rely on."""
+
+SUCCEEDED = 0
+FAILED = 1
+INVALID = 2
+CANCELLED = 3
+NOT_ALLOWED = 4
+UNREACHABLE = 5
+GATE_FAILED = 6
+TIMED_OUT = 124
+INTERRUPTED = 130
