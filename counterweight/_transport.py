@@ -52,10 +52,10 @@ class Transport:
         query: Query = {"wait": wait_s, "since_version": since_version} if wait_s > 0 else {}
         return self.get(path, into, query, wait_s)
 
-    def post(self, path: str, into: type[Answer], document: str | None = None) -> Answer:
+    def post(self, path: str, into: type[Answer], document: str | None = None, query: Query | None = None) -> Answer:
         """Send a JSON text, or nothing."""
         headers = {} if document is None else {"Content-Type": "application/json"}
-        return self._parse(self._exchange("POST", path, headers=headers, content=(document or "").encode()), into)
+        return self._parse(self._exchange("POST", path, query=query, headers=headers, content=(document or "").encode()), into)
 
     def post_file(self, path: str, into: type[Answer], file: Path, content_type: str, query: Query) -> Answer:
         """Stream a file as the body: it is never held in memory, and read again from the start for a retry."""

@@ -19,7 +19,7 @@ from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, DatasetView
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation, OperatingPoint
-from counterweight.contracts.jobs import JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
+from counterweight.contracts.jobs import JobPlan, JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
 from counterweight.contracts.keys import KeyView, NewKey, NewKeyView
 from counterweight.contracts.loss_catalogue import LossCard
 from counterweight.contracts.loss_curves import LossCurve
@@ -116,6 +116,10 @@ class Jobs:
     def submit(self, spec: JobSpec | str | None = None, **fields: Any) -> JobView:
         """Queue a job, given as a JobSpec, as its JSON for the server to judge, or as fields: `dataset_id=…, loss=Focal(gamma=2)`."""
         return self._transport.post("/jobs", JobView, _document(spec, JobSpec, fields))
+
+    def plan(self, spec: JobSpec | str | None = None, **fields: Any) -> JobPlan:
+        """Check a job as `submit` would, and say what it may need and what would keep it waiting; nothing is queued."""
+        return self._transport.post("/jobs", JobPlan, _document(spec, JobSpec, fields), _dry(True))
 
     def get(self, job_id: str, *, wait_s: float = 0, since_version: int | None = None) -> JobView:
         """Read a job; with `wait_s` (at most 60) once it is newer than `since_version`, or as it is when the wait ends."""

@@ -23,12 +23,12 @@ from counterweight.commands.options import (
     loss_document,
 )
 from counterweight.commands.outcomes import FailIf, outcome, read_gates
-from counterweight.commands.output import Cells, deletion_details, print_lines, print_many, print_one, print_rows
+from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one, print_rows
 
 if TYPE_CHECKING:
     from counterweight.contracts.artifacts import ArtifactView
     from counterweight.contracts.evaluation import Metric
-    from counterweight.contracts.jobs import JobView, LogLine
+    from counterweight.contracts.jobs import JobPlan, JobView, LogLine
 
 app = typer.Typer(help="Train, wait, compare.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -53,10 +53,11 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job is over; the exit code tells how.")] = False,
     fail_if: FailIf = None,
     timeout: TimeoutS = None,
+    dry_run: DryRun = False,
     output: Output = "table",
     quiet: Quiet = False,
 ) -> None:
-    """Queue a training job."""
+    """Queue a training job; with --dry-run, only check it and say what it may need."""
     gates = read_gates(fail_if)
     if gates and not wait:
         raise typer.BadParameter("--fail-if judges a finished job: it needs --wait")
@@ -72,6 +73,9 @@ def submit(
     if "dataset_id" not in document:
         raise typer.BadParameter("name the dataset to train on: counterweight jobs submit ds_… (or in the file given as --spec)")
     with connect() as client:
+        if dry_run:
+            print_details(client.jobs.plan(json.dumps(document)), output, _plan)
+            return
         job = client.jobs.submit(json.dumps(document))
         if wait:
             if not quiet:
@@ -234,6 +238,21 @@ def _row(job: "JobView") -> Cells:
         "epoch": "" if job.progress is None else f"{job.progress.epoch}/{job.progress.epochs}",
         "test AP": "" if headline is None else _metric(headline),
         "created": f"{job.created_at:%Y-%m-%d %H:%M}",
+    }
+
+
+def _plan(plan: "JobPlan") -> Cells:
+    time = plan.time
+    return {
+        "name": plan.spec.name,
+        "loss": plan.spec.loss.kind,
+        "learner": plan.spec.learner.kind,
+        "class weights": ", ".join(f"{label} {weight:.4g}" for label, weight in plan.loss.resolved.weights.items()),
+        "notes": "; ".join(plan.loss.notes),
+        "memory": f"{plan.memory.bytes / 1e6:,.0f} MB: {plan.memory.basis}",
+        "time": time.basis if time.at_most_s is None else f"at most {time.at_most_s:,.0f} s: {time.basis}",
+        "ahead": str(plan.queue.position),
+        "blocked by": "; ".join(plan.queue.blocked_by),
     }
 
 

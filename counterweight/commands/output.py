@@ -35,7 +35,13 @@ def print_one(item: Item, style: Literal["table", "json", "jsonl"], is_quiet: bo
     """Print one thing: a line for each detail, or one JSON object."""
     if is_quiet:
         _line(item.id)
-    elif style == "table":
+    else:
+        print_details(item, style, details)
+
+
+def print_details(item: Line, style: Literal["table", "json", "jsonl"], details: Callable[[Line], Cells]) -> None:
+    """Print one thing that has no id."""
+    if style == "table":
         shown = {name: value for name, value in details(item).items() if value}
         _print_table([["", ""], *([name, value] for name, value in shown.items())])
     else:

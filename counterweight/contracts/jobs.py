@@ -204,6 +204,33 @@ class JobView(View):
     links: dict[str, str]
 
 
+class MemoryEstimate(View):
+    """Memory that one trainer of the job may take, and what that was reckoned from."""
+
+    bytes: int
+    basis: str
+
+
+class TimeEstimate(View):
+    """How long training may take at most, by the speed of jobs before it; null where none tells, and why."""
+
+    at_most_s: float | None
+    rows_per_s: float | None
+    basis: str
+
+
+class JobPlan(View):
+    """What would become of a job if it were submitted: nothing was. `queue.blocked_by` says what would keep it waiting."""
+
+    object: Literal["job_plan"] = "job_plan"
+    spec: ResolvedSpec
+    loss: ResolvedLoss
+    dataset: DatasetRef
+    memory: MemoryEstimate
+    time: TimeEstimate
+    queue: QueueView
+
+
 class Transition(View):
     """One change of state, and why."""
 

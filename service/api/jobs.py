@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import AttemptRecord, JobPatch, JobSpec, JobView, MetricsView, Transition
+from counterweight.contracts.jobs import AttemptRecord, JobPatch, JobPlan, JobSpec, JobView, MetricsView, ResolvedSpec, Transition
+from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.pages import Page
 from service.api.answers import answer, once, respond
 from service.api.bodies import MERGE_PATCH, StrictRoute
@@ -34,9 +35,9 @@ from service.api.reading import read
 from service.domain import filters, sorting, submission
 from service.domain.fields import FILTERED, SORTED, spelled
 from service.domain.submission import DatasetChoices
-from service.persistence import datasets, deletion, jobs, metrics
+from service.persistence import datasets, deletion, jobs, metrics, planning
 from service.persistence.idempotency import Answer
-from service.persistence.tables import Job
+from service.persistence.tables import Dataset, Job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
 
@@ -58,20 +59,36 @@ Sort = Annotated[
 Epoch = Annotated[int | None, Query(ge=0, le=10**9)]
 
 
-@router.post("", operation_id="jobs_submit", status_code=201, response_model=JobView, responses=declared(404, 409, 413, 415, 507))
-def submit_job(spec: JobSpec, caller: Submitter, session: WriteSession, key: IdempotencyKey, trace: TraceParent) -> Response:
-    """Queue a training job. Only `dataset_id` is required; every default is settled now, and stored with the job."""
+@router.post(
+    "",
+    operation_id="jobs_submit",
+    status_code=201,
+    response_model=JobView,
+    responses=declared(404, 409, 413, 415, 507) | {200: {"model": JobPlan, "description": "With `dry_run`: what would become of it."}},
+)
+def submit_job(
+    spec: JobSpec, caller: Submitter, session: WriteSession, key: IdempotencyKey, trace: TraceParent, dry_run: DryRun = False
+) -> Response:
+    """Queue a training job. Only `dataset_id` is required; every default is settled now, and stored with the job.
+
+    With `dry_run` all is checked and settled, and answered with what the job may need and what would keep it waiting.
+    """
     moment = now()
 
-    def make() -> Answer:
+    def settle() -> tuple[Dataset, ResolvedSpec, ResolvedLoss]:
         datasets.pin(session, caller.project_id, spec.dataset_id)
         dataset = datasets.get_ready(session, caller.project_id, spec.dataset_id)
         choices = DatasetChoices(dataset.name, dataset.options.exclude)
-        settled, loss = submission.settle(spec, datasets.facts(dataset), choices)
+        return dataset, *submission.settle(spec, datasets.facts(dataset), choices)
+
+    def make() -> Answer:
+        dataset, settled, loss = settle()
         job_id = new_id("job", moment)
         job = jobs.add(session, job_id, dataset, settled, loss, traceparent=trace, created_by=caller.key_id, now=moment)
         return answer(201, _view(session, job), f"/api/v1/jobs/{job.id}")
 
+    if dry_run:
+        return Response(planning.plan(session, *settle(), moment).model_dump_json(), 200, media_type="application/json")
     made = once(session, caller.project_id, key, ["POST /jobs", spec.model_dump(mode="json")], make, moment)
     assert made is not None
     return respond(made)

@@ -1,9 +1,9 @@
 """Jobs in the record: making them, finding them, and showing them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, exists, func, select, true
+from sqlalchemy import Select, and_, func, select, true
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -32,6 +32,7 @@ from service.persistence import events, filters, sorting
 from service.persistence.tables import Agent, Artifact, Attempt, Dataset, Job, JobEvaluation
 
 NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
+NO_GPU = "no connected worker has a GPU, and `resources.device` is `cuda`; start one on a host that has, or leave the device `auto`"
 WORKER_SILENT = timedelta(minutes=2)
 
 _SHOWN: tuple[ORMOption, ...] = (
@@ -153,8 +154,9 @@ def retry(session: Session, job: Job, job_id: str, *, traceparent: str | None, c
 def views(session: Session, jobs: Sequence[Job], now: datetime) -> list[JobView]:
     """Return jobs as the service answers them."""
     ahead = _queue_positions(session, jobs)
-    obstacles = [] if not ahead or _has_worker(session, now) else [NO_WORKER]
-    return [_view(job, QueueView(position=ahead.get(job.id), blocked_by=obstacles if job.id in ahead else []), now) for job in jobs]
+    living = living_devices(session, now) if ahead else set()
+    places = {job.id: QueueView(position=ahead[job.id], blocked_by=obstacles(job.device, living)) for job in jobs if job.id in ahead}
+    return [_view(job, places.get(job.id, QueueView(position=None)), now) for job in jobs]
 
 
 def attempts(job: Job) -> list[AttemptRecord]:
@@ -221,9 +223,17 @@ def _usage(job: Job, now: datetime) -> Usage:
     return Usage(queued_s=queued_s, run_s=run_s, gpu_s=job.gpu_s)
 
 
-def _has_worker(session: Session, now: datetime) -> bool:
-    """Whether some worker has shown lately that it lives."""
-    return bool(session.scalar(select(exists().where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT))))
+def living_devices(session: Session, now: datetime) -> set[str]:
+    """Return the devices of the workers that have shown lately that they live."""
+    lists = session.scalars(select(Agent.devices).where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT))
+    return {device for devices in lists for device in devices}
+
+
+def obstacles(device: str, living: Collection[str]) -> list[str]:
+    """Return what keeps a job that asks for `device` from being claimed."""
+    if not living:
+        return [NO_WORKER]
+    return [NO_GPU] if device == "cuda" and not any(name.startswith("cuda") for name in living) else []
 
 
 def _queue_positions(session: Session, jobs: Sequence[Job]) -> dict[str, int]:

@@ -116,6 +116,15 @@ def test_a_job_is_changed_and_tried_again(client: Client, dataset_id: str) -> No
     assert client.jobs.update(job.id, labels={"round": None}).labels == {}
 
 
+def test_a_plan_queues_nothing(client: Client, dataset_id: str) -> None:
+    before = [job.id for job in client.jobs.list(limit=1)]
+
+    plan = client.jobs.plan(dataset_id=dataset_id, loss=Focal(gamma=2))
+
+    assert (plan.spec.loss, plan.queue.blocked_by) == (Focal(gamma=2), [])
+    assert [job.id for job in client.jobs.list(limit=1)] == before
+
+
 def test_what_is_deleted_is_gone(client: Client, blobs: Path) -> None:
     dataset = client.datasets.wait(client.datasets.upload(blobs, target="event", exclude=["colour"]).id, timeout_s=60)
     job = client.jobs.wait(submit(client, dataset.id, epochs=1), timeout_s=120)

@@ -115,3 +115,31 @@ def test_the_short_name_is_the_same_command() -> None:
     ended = subprocess.run([BINARY.with_name("cw"), "--help"], capture_output=True, text=True)
 
     assert "Usage: cw" in ended.stdout
+
+
+def test_jobs_are_listed_tried_again_changed_and_deleted_from_the_command_line(cli: CommandLine, dataset_id: str) -> None:
+    def quiet(*arguments: str) -> list[str]:
+        ended = cli.run(*arguments, "--quiet")
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.split()
+
+    [first] = quiet("jobs", "submit", dataset_id, "--epochs", "1", "--name", "cli-a", "--wait")
+    [second] = quiet("jobs", "retry", first, "--wait")
+    quiet("jobs", "update", second, "--name", "cli-b", "--label", "set=cli", "--priority", "7")
+    quiet("jobs", "update", first, "--label", "set=cli", "--label", "never=")
+    listed = quiet("jobs", "list", "--filter", "labels.set = cli", "--sort", "-name")
+    asked = cli.run("jobs", "delete", first, "--dry-run")
+    quiet("jobs", "delete", first)
+
+    assert listed == [second, first]
+    assert "would go" in asked.stdout
+    assert quiet("jobs", "list", "--filter", "labels.set = cli") == [second]
+    assert cli.run("jobs", "update", second, "--label", "nonsense").returncode == 2
+
+
+def test_a_dry_run_shows_what_a_job_may_need(cli: CommandLine, dataset_id: str) -> None:
+    shown = cli.run("jobs", "submit", dataset_id, "--loss", "focal", "--dry-run")
+    plan = json.loads(cli.run("jobs", "submit", dataset_id, "--dry-run", "-o", "json").stdout)
+
+    assert (shown.returncode, "MB for a trainer" in shown.stdout) == (0, True)
+    assert plan["object"] == "job_plan"

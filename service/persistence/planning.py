@@ -1,0 +1,46 @@
+"""What would become of a job if it were queued now."""
+
+import statistics
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from counterweight.contracts.jobs import DatasetRef, JobPlan, MemoryEstimate, QueueView, ResolvedSpec, TimeEstimate
+from counterweight.contracts.loss_resolution import ResolvedLoss
+from service.domain import estimates
+from service.persistence import datasets, jobs
+from service.persistence.tables import Dataset, Job
+
+REMEMBERED = 20
+"""So many of the latest jobs tell how fast the next will be."""
+
+
+def plan(session: Session, dataset: Dataset, spec: ResolvedSpec, loss: ResolvedLoss, now: datetime) -> JobPlan:
+    facts = datasets.facts(dataset)
+    ahead = session.scalar(select(func.count()).where(Job.state == "queued", Job.priority >= spec.priority)) or 0
+    memory = estimates.memory(spec, facts)
+    return JobPlan(
+        spec=spec,
+        loss=loss,
+        dataset=DatasetRef.model_validate(dataset),
+        memory=MemoryEstimate(bytes=memory.bytes, basis=memory.basis),
+        time=_time(session, dataset, spec, estimates.train_rows(spec, facts)),
+        queue=QueueView(position=ahead, blocked_by=jobs.obstacles(spec.resources.device, jobs.living_devices(session, now))),
+    )
+
+
+def _time(session: Session, dataset: Dataset, spec: ResolvedSpec, rows: int) -> TimeEstimate:
+    kind = spec.learner.kind
+    before = select(Job.progress).where(Job.project_id == dataset.project_id, Job.state == "succeeded", Job.learner_kind == kind)
+    for where, query in (("on this dataset", before.where(Job.dataset_id == dataset.id)), ("of this project", before)):
+        seen = session.scalars(query.order_by(Job.id.desc()).limit(REMEMBERED))
+        rates = [progress.rows_per_s for progress in seen if progress is not None and progress.rows_per_s]
+        if rates:
+            rate = statistics.median(rates)
+            basis = (
+                f"the median of the last {len(rates)} {kind} jobs {where}, times {rows:,} training rows and {spec.training.max_epochs:,} "
+                "epochs; early stopping may end it sooner, and loading and evaluating come on top"
+            )
+            return TimeEstimate(at_most_s=rows * spec.training.max_epochs / rate, rows_per_s=rate, basis=basis)
+    return TimeEstimate(at_most_s=None, rows_per_s=None, basis=f"unknown: no {kind} job of this project has succeeded yet")
