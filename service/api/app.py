@@ -17,6 +17,7 @@ from service.api import artifacts, datasets, jobs, keys, logs, losses, operating
 from service.api.dependencies import Service
 from service.api.etags import Snapshots
 from service.api.guard import Guard, authenticator
+from service.api.held import Held
 from service.api.journal import Journal
 from service.api.waiting import Waiting
 from service.persistence.database import Database
@@ -29,7 +30,7 @@ DESCRIPTION = "Upload a table whose classes are unequal, say which loss, and get
 
 def make_app(settings: ServerSettings, database: Database, files: Files) -> FastAPI:
     """Return the application over one record. Running it starts the thread that watches for changes."""
-    service = Service(settings, database, files, Waiting(database), Snapshots())
+    service = Service(settings, database, files, Waiting(database), Snapshots(), Held(database.commits))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -49,7 +50,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
         redirect_slashes=False,
         middleware=[
             Middleware(Journal, respond=refusals.respond),
-            Middleware(Guard, host_names=settings.host_names, authenticate=authenticator(settings, database)),
+            Middleware(Guard, host_names=settings.host_names, authenticate=authenticator(settings, database), held=service.held),
         ],
     )
     app.state.service = service

@@ -122,7 +122,7 @@ async def get_dataset(
         with service.database.read() as session:
             return datasets.view(datasets.get(session, caller.project_id, dataset_id))
 
-    return await read(service, dataset_id, look, lambda view: view.state != "processing", known, since_version, wait)
+    return await read(service, "dataset", caller, dataset_id, look, lambda view: view.state != "processing", known, since_version, wait)
 
 
 @router.patch("/{dataset_id}", operation_id="datasets_update", response_model=DatasetView, responses=declared(404, 412, 413, 415) | TAGGED)

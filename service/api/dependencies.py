@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.keys import Scope
 from counterweight.settings import ServerSettings
 from service.api.etags import Snapshots
+from service.api.held import Held
 from service.api.problems import wrong_field
 from service.api.waiting import Waiting
 from service.domain.callers import Caller
@@ -29,6 +30,7 @@ class Service:
     files: Files
     waiting: Waiting
     snapshots: Snapshots
+    held: Held
 
 
 def service_of(request: Request) -> Service:

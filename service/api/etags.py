@@ -42,6 +42,11 @@ class Snapshot:
     tag: str
     body: str
 
+    @property
+    def moves(self) -> bool:
+        """Whether it may change without a commit: times that pass are counted."""
+        return "-" in self.tag
+
 
 def snapshot(view: JobView | DatasetView) -> Snapshot:
     tag = f'"{view.version}"'

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from counterweight.settings import ServerSettings
+from service.api.held import Held
 from service.api.problems import refused
 from service.domain.callers import Caller
 from service.domain.errors import Unauthenticated
@@ -24,6 +24,9 @@ KEY_COOKIE = "counterweight_key"
 """Where a browser that has signed in carries its key. SameSite=Strict, and foreign pages are refused besides."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+CALLER_HELD_S = 0.2
+"""So long after its end, at most, a key that expires still opens; one that is revoked opens nothing any more."""
+
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 
@@ -33,8 +36,8 @@ Authenticate = Callable[[str | None], Caller]
 class Guard:
     """Stands before all routes, whatever their method: what it does not know does not pass."""
 
-    def __init__(self, app: ASGIApp, host_names: frozenset[str], authenticate: Authenticate) -> None:
-        self._app, self._authenticate = app, authenticate
+    def __init__(self, app: ASGIApp, host_names: frozenset[str], authenticate: Authenticate, held: Held) -> None:
+        self._app, self._authenticate, self._held = app, authenticate, held
         self._host_names = {name.lower() for name in host_names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +56,10 @@ class Guard:
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers)
         if not is_public(scope["path"]):
-            scope["state"]["caller"] = await run_in_threadpool(self._authenticate, headers.get("authorization") or _signed_in(headers))
+            scope["state"]["caller"] = await self._caller(headers.get("authorization") or _signed_in(headers))
+
+    async def _caller(self, authorization: str | None) -> Caller:
+        return await self._held.get(("caller", authorization), lambda: self._authenticate(authorization), lambda _: CALLER_HELD_S)
 
     def _check_host(self, headers: Headers) -> None:
         """A page of a foreign name that points here (DNS rebinding) gets nothing."""

@@ -121,7 +121,7 @@ async def get_job(
         with service.database.read() as session:
             return _view(session, jobs.get(session, caller.project_id, job_id))
 
-    return await read(service, job_id, look, lambda view: view.is_terminal, known, since_version, wait)
+    return await read(service, "job", caller, job_id, look, lambda view: view.is_terminal, known, since_version, wait)
 
 
 @router.patch("/{job_id}", operation_id="jobs_update", response_model=JobView, responses=declared(404, 412, 413, 415) | TAGGED)

@@ -9,6 +9,8 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.persistence.commits import Commits
+
 BUSY_TIMEOUT_S = 30
 
 SILENT_TRANSACTION_S = 10
@@ -31,6 +33,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._reader = _sqlite_engine(url, writes=False) if self.is_sqlite else _postgres_engine(url)
         self._writer = _sqlite_engine(url, writes=True) if self.is_sqlite else self._reader
+        self.commits = Commits(self.url.database if self.is_sqlite else None)
         self._reads = sessionmaker(self._reader)
         self._writes = sessionmaker(self._writer, expire_on_commit=False)
 
@@ -51,6 +54,7 @@ class Database:
         return self._writer
 
     def close(self) -> None:
+        self.commits.close()
         self._reader.dispose()
         self._writer.dispose()
 
