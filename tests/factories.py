@@ -137,6 +137,7 @@ def make_job(
         id=new_id("job", moment),
         project_id=dataset.project_id,
         dataset=dataset,
+        test_dataset_id=settled.test_dataset_id,
         name=name,
         labels=settled.labels,
         spec=settled,

@@ -74,3 +74,19 @@ def test_a_class_under_three_rows_is_refused_by_name(server: Server) -> None:
     assert answer.status_code == 422
     assert answer.json()["code"] == "class_too_rare"
     assert "rare" in answer.json()["detail"]
+
+
+def test_a_dataset_of_its_own_brings_the_test_rows_its_labels_renamed(server: Server) -> None:
+    train = server.upload(two_blobs(), target="event")
+    dotted = two_blobs(rows=200, positives=40, seed=3).replace(b",yes\n", b",yes.\n").replace(b",no\n", b",no.\n")
+    refused = server.client.post("/jobs", json={"dataset_id": train, "test_dataset_id": server.upload(dotted, target="event")})
+
+    test = server.upload(dotted, target="event", rename_labels={"yes.": "yes", "no.": "no"})
+    job = server.finish(server.submit(train, test_dataset_id=test, training={"max_epochs": 3}))
+
+    assert refused.json()["code"] == "test_dataset_mismatch"
+    assert '"rename_labels": {"no.": "no", "yes.": "yes"}' in refused.json()["detail"]
+    splits = server.read(f"/jobs/{job['id']}/evaluation")["splits"]
+    assert (job["state"], job["test_dataset"]["id"]) == ("succeeded", test)
+    assert {row["label"]: row["count"] for row in splits["test"]["classes"]} == {"no": 160, "yes": 40}
+    assert splits["validation"]["rows"] == 90

@@ -150,11 +150,14 @@ class Agent:
     def _task(self, claim: Claim, job: Job, dataset: Dataset, slot: Slot) -> TrainerTask:
         assert dataset.table_path is not None
         assert dataset.table_sha256 is not None
+        test = job.test_dataset
         folder = self._files.make_attempt_folder(recording.job_folder(claim.id), claim.fence)
         return TrainerTask(
             members=[Member(job_id=claim.id, spec=job.spec, folder=str(folder))],
             table=str(self._files.path(dataset.table_path)),
             table_sha256=dataset.table_sha256,
+            test_table=None if test is None or test.table_path is None else str(self._files.path(test.table_path)),
+            test_table_sha256=None if test is None else test.table_sha256,
             facts=TableFacts.model_validate(dataset),
             cache_folder=str(self._files.make_folder(recording.cache_folder(dataset.id))),
             device="cpu" if job.device == "cpu" else slot.device,

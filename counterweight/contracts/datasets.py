@@ -36,6 +36,9 @@ class DatasetOptions(Request):
     target: Annotated[int, Field(ge=0)] | str | None = Field(
         default=None, description="The column to predict: its name, or its 0-based position."
     )
+    rename_labels: dict[str, str] = Field(
+        default={}, max_length=1000, description="New names for labels of the target, such as one file's `>50K.` for another's `>50K`."
+    )
     positive_label: str | None = Field(default=None, description="The event, such as `fraud`; the rarer of two classes when left out.")
     exclude: list[str] = Field(default=[], description="Columns that are never features.")
 

@@ -59,6 +59,10 @@ class JobSpec(Request):
     name: Name | None = None
     labels: Labels = {}
     dataset_id: str
+    test_dataset_id: str | None = Field(
+        default=None,
+        description="The dataset whose rows are the test rows; `split` then gives those of `dataset_id` to training and validation.",
+    )
     target: str | None = None
     exclude: list[str] = []
     split: Split = StratifiedSplit()
@@ -189,6 +193,7 @@ class JobView(View):
     cohort_id: str | None = None
     retry_of: str | None = None
     dataset: DatasetRef
+    test_dataset: DatasetRef | None = None
     queue: QueueView
     progress: Progress | None
     latest: dict[str, SeriesSummary]

@@ -61,11 +61,13 @@ class Member(View):
 
 
 class TrainerTask(View):
-    """Train the members together; all use the table at `table`. All paths are absolute."""
+    """Train the members together; all use the table at `table`, and that at `test_table` if there is one. All paths are absolute."""
 
     members: list[Member]
     table: str
     table_sha256: str
+    test_table: str | None = None
+    test_table_sha256: str | None = None
     facts: TableFacts
     cache_folder: str
     device: str

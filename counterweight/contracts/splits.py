@@ -9,16 +9,13 @@ from counterweight.contracts.base import Request
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, Part, Part] = ("train", "validation", "test")
 
-MINIMUM_ROWS_PER_CLASS = 3
-"""One row of each class for each part."""
-
 
 class StratifiedSplit(Request):
     """Random parts with the same share of every class."""
 
     kind: Literal["stratified"] = "stratified"
     validation: float = Field(default=0.15, gt=0, lt=1)
-    test: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.2, ge=0, lt=1, description="0 where `test_dataset_id` brings the test rows.")
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
@@ -27,13 +24,18 @@ class StratifiedSplit(Request):
             raise ValueError(f"validation {self.validation} and test {self.test} leave no rows to train on; their sum must be under 1")
         return self
 
-    def part_counts(self, rows: int) -> tuple[int, int, int]:
-        """Divide `rows` rows of one class into train, validation and test by largest remainder, at least one each.
+    @property
+    def minimum_rows(self) -> int:
+        """Return how many rows a class needs: one for each part."""
+        return len(PARTS) if self.test > 0 else len(PARTS) - 1
 
-        Ties go to the earlier part. ValueError under `MINIMUM_ROWS_PER_CLASS` rows.
+    def part_counts(self, rows: int) -> tuple[int, int, int]:
+        """Divide `rows` rows of one class into train, validation and test by largest remainder, at least one each of a part with a share.
+
+        Ties go to the earlier part. ValueError under `minimum_rows` rows.
         """
-        if rows < MINIMUM_ROWS_PER_CLASS:
-            raise ValueError(f"{rows} rows cannot give one row to each of {len(PARTS)} parts")
+        if rows < self.minimum_rows:
+            raise ValueError(f"{rows} rows cannot give one row to each of {self.minimum_rows} parts")
         shares = [1 - self.validation - self.test, self.validation, self.test]
         # Rounded, so that a tie is a tie: 10 * 0.65 is 6.499999999999999.
         exact = [round(rows * share, 9) for share in shares]
@@ -41,7 +43,7 @@ class StratifiedSplit(Request):
         by_remainder = sorted(range(3), key=lambda part: counts[part] - exact[part])
         for part in by_remainder[: rows - sum(counts)]:
             counts[part] += 1
-        for part in range(3):
+        for part in range(self.minimum_rows):
             if counts[part] == 0:
                 counts[counts.index(max(counts))] -= 1
                 counts[part] = 1

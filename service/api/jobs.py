@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.ids import new_id
@@ -78,7 +79,7 @@ def submit_job(
     def settle() -> tuple[Dataset, ResolvedSpec, ResolvedLoss]:
         datasets.pin(session, caller.project_id, spec.dataset_id)
         dataset = datasets.get_ready(session, caller.project_id, spec.dataset_id)
-        choices = DatasetChoices(dataset.name, dataset.options.exclude)
+        choices = DatasetChoices(dataset.name, dataset.options.exclude, _test_facts(session, caller.project_id, spec))
         return dataset, *submission.settle(spec, datasets.facts(dataset), choices)
 
     def make() -> Answer:
@@ -204,6 +205,13 @@ def get_metrics(
 def get_evaluation(caller: Reader, session: ReadSession, job_id: str) -> Evaluation:
     """Get everything measured of the trained model on validation and test rows."""
     return jobs.evaluation(session, jobs.get(session, caller.project_id, job_id))
+
+
+def _test_facts(session: Session, project_id: str, spec: JobSpec) -> TableFacts | None:
+    if spec.test_dataset_id is None:
+        return None
+    datasets.pin(session, project_id, spec.test_dataset_id)
+    return datasets.facts(datasets.get_ready(session, project_id, spec.test_dataset_id, "/test_dataset_id"))
 
 
 def _view(session: Session, job: Job) -> JobView:

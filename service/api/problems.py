@@ -62,6 +62,8 @@ CODES: dict[str, Meaning] = {
     "class_too_rare": _INVALID,
     "first_key_not_admin": _INVALID,
     "class_missing_from_part": _INVALID,
+    "split_mismatch": _INVALID,
+    "test_dataset_mismatch": _INVALID,
     "unknown_column": _INVALID,
     "not_a_part_column": _INVALID,
     "no_features": _INVALID,

@@ -7,8 +7,9 @@ from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
 from counterweight.contracts.learners import Auto, ConcreteLearner, Linear, Mlp
 from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, ResolvedLoss, resolve_loss
-from counterweight.contracts.splits import MINIMUM_ROWS_PER_CLASS, PARTS, ColumnSplit, StratifiedSplit
+from counterweight.contracts.splits import PARTS, ColumnSplit
 from counterweight.contracts.terms import ClassCounts, LossMismatch
+from service.domain.apart import check_test_dataset, settled_split
 from service.domain.errors import Invalid
 
 MOST_NUMERIC_CLASSES = 100
@@ -24,18 +25,26 @@ class DatasetChoices:
 
     name: str
     exclude: Sequence[str]
+    test: TableFacts | None = None
+    """The facts of the dataset that brings the test rows, if one does."""
 
 
 def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[ResolvedSpec, ResolvedLoss]:
     """Return the job with nothing left open, and its loss in numbers; Invalid, at the field, when the job cannot be run."""
+    spec = spec.model_copy(update={"split": settled_split(spec.split, chosen.test is not None)})
     target, positive, counts = _classes(spec, facts)
     loss = _resolved_loss(spec, counts)
+    exclude = _exclude(spec, facts, chosen, target)
+    if chosen.test is not None:
+        if spec.test_dataset_id == spec.dataset_id:
+            raise Invalid.at("/test_dataset_id", "test_dataset_mismatch", "these rows are trained on; leave it out, and split divides them")
+        check_test_dataset(facts, chosen.test, {target, *exclude})
     # Field by field, not through a dict: what the user left out and what the defaults are has been validated already.
     settled = {
         **{field: getattr(spec, field) for field in JobSpec.model_fields},
         "name": spec.name or f"{spec.loss.kind} on {chosen.name}"[:200].rstrip(),
         "target": target,
-        "exclude": _exclude(spec, facts, chosen, target),
+        "exclude": exclude,
         "learner": _learner(spec),
         "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(counts.total)}),
         "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
@@ -60,7 +69,7 @@ def answer(question: LossQuestion, facts: TableFacts) -> LossAnswer:
 def _classes(spec: JobSpec, facts: TableFacts) -> tuple[str, str | None, ClassCounts]:
     """Return the target, the positive label (two classes only), and the training rows of each class."""
     target = _target(spec, facts)
-    train = _train_counts(spec.split, facts)
+    train = _train_counts(spec, facts)
     positive = _positive_label(spec, facts)
     labels = tuple(train)
     return target, positive, ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
@@ -85,32 +94,53 @@ def _target(spec: JobSpec, facts: TableFacts) -> str:
     return facts.target
 
 
-def _train_counts(split: StratifiedSplit | ColumnSplit, facts: TableFacts) -> dict[str, int]:
+def _train_counts(spec: JobSpec, facts: TableFacts) -> dict[str, int]:
     """Return the training rows of each class, in class order."""
+    split = spec.split
     if isinstance(split, ColumnSplit):
-        return _column_counts(split, facts)
-    rare = [share for share in facts.classes if share.count < MINIMUM_ROWS_PER_CLASS]
+        return _column_counts(split, spec, facts)
+    rare = [share for share in facts.classes if share.count < split.minimum_rows]
     if rare:
         named = ", ".join(f"class {share.label!r} has {share.count}" for share in rare[:SHOWN])
         more = f" and {len(rare) - SHOWN} more classes have too few" if len(rare) > SHOWN else ""
-        message = f"training, validation and test need a row of each class, {MINIMUM_ROWS_PER_CLASS} in all, and {named}{more}"
+        parts = "training, validation and test" if split.test > 0 else "training and validation"
+        message = f"{parts} need a row of each class, {split.minimum_rows} in all, and {named}{more}"
         raise Invalid.at("/split", "class_too_rare", f"{message}; add rows of it, remove it, or merge it with another class")
     return {share.label: split.part_counts(share.count)[0] for share in facts.classes}
 
 
-def _column_counts(split: ColumnSplit, facts: TableFacts) -> dict[str, int]:
+def _column_counts(split: ColumnSplit, spec: JobSpec, facts: TableFacts) -> dict[str, int]:
+    """Training needs every class, stopping by average precision needs it among the validation rows; test rows may lack one."""
     if split.column not in {column.name for column in facts.columns}:
         raise Invalid.at("/split/column", "unknown_column", _unknown_column(split.column, facts))
     parts = facts.part_classes.get(split.column)
     if parts is None:
         message = f"column {split.column!r} holds other cells than {', '.join(PARTS)}; every row must name its part"
         raise Invalid.at("/split/column", "not_a_part_column", message)
-    for part in PARTS:
-        for share in facts.classes:
-            if not parts.get(part, {}).get(share.label):
-                message = f"class {share.label!r} has no row in part {part!r} of column {split.column!r}; each part needs every class"
-                raise Invalid.at("/split/column", "class_missing_from_part", message)
+    _check_parts(split.column, {part for part in PARTS if parts.get(part)}, spec.test_dataset_id is not None)
+    for share in facts.classes:
+        if not parts["train"].get(share.label):
+            message = f"class {share.label!r} has no row in part 'train' of column {split.column!r}, and none can be learnt from"
+            raise Invalid.at("/split/column", "class_missing_from_part", message)
+        stopping = spec.training.early_stopping
+        if not parts["validation"].get(share.label) and stopping is not None and stopping.metric != "log_loss":
+            message = (
+                f"class {share.label!r} has no row in part 'validation' of column {split.column!r}, so {stopping.metric} cannot tell when "
+                'to stop; add rows of it, or set training.early_stopping.metric to "log_loss"'
+            )
+            raise Invalid.at("/training/early_stopping/metric", "class_missing_from_part", message)
     return {share.label: parts["train"][share.label] for share in facts.classes}
+
+
+def _check_parts(column: str, found: set[str], has_test_dataset: bool) -> None:
+    needed = {"train", "validation"} if has_test_dataset else set(PARTS)
+    for part in PARTS:
+        if part in needed - found:
+            message = f"no row of column {column!r} says {part!r}; name rows of each part"
+            raise Invalid.at("/split/column", "class_missing_from_part", message)
+    if has_test_dataset and "test" in found:
+        message = f"column {column!r} names test rows and test_dataset_id brings others; exclude these rows, or leave test_dataset_id out"
+        raise Invalid.at("/split/column", "split_mismatch", message)
 
 
 def _positive_label(spec: JobSpec, facts: TableFacts) -> str | None:

@@ -47,14 +47,14 @@ def get(session: Session, project_id: str, dataset_id: str) -> Dataset:
     return dataset
 
 
-def get_ready(session: Session, project_id: str, dataset_id: str) -> Dataset:
-    """Return a dataset that can be trained on; NotReady while it is being read, Invalid when its file could not be."""
+def get_ready(session: Session, project_id: str, dataset_id: str, pointer: str = "/dataset_id") -> Dataset:
+    """Return a dataset that can be trained on; NotReady while it is being read, Invalid at `pointer` when its file could not be."""
     dataset = get(session, project_id, dataset_id)
     if dataset.state == "processing":
         raise NotReady(f"dataset {dataset.id} is still being read; wait until its state is `ready`", code="dataset_not_ready")
     if dataset.state == "failed":
         why = dataset.error.detail if dataset.error is not None else "its file could not be read"
-        raise Invalid.at("/dataset_id", "dataset_failed", f"dataset {dataset.id} failed: {why}")
+        raise Invalid.at(pointer, "dataset_failed", f"dataset {dataset.id} failed: {why}")
     return dataset
 
 

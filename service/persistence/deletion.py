@@ -32,8 +32,9 @@ def remains_of_job(_session: Session, job: Job) -> Remains:
 
 
 def remains_of_dataset(session: Session, dataset: Dataset) -> Remains:
-    """WrongState for a dataset that a job was made on: its split, its rows and its digest are part of what the job says."""
-    users = session.scalars(select(Job.id).where(Job.dataset_id == dataset.id).order_by(Job.id).limit(SHOWN + 1)).all()
+    """WrongState for a dataset that a job was trained or tested on: its rows and its digest are part of what the job says."""
+    uses = (Job.dataset_id == dataset.id) | (Job.test_dataset_id == dataset.id)
+    users = session.scalars(select(Job.id).where(uses).order_by(Job.id).limit(SHOWN + 1)).all()
     if users:
         way_out = f'delete them first; GET /api/v1/jobs?filter=dataset_id="{dataset.id}" lists them'
         raise WrongState(f"dataset {dataset.id} is needed by {_named(users)}; {way_out}", [])

@@ -37,6 +37,7 @@ WORKER_SILENT = timedelta(minutes=2)
 
 _SHOWN: tuple[ORMOption, ...] = (
     joinedload(Job.dataset).load_only(Dataset.id, Dataset.sha256),
+    joinedload(Job.test_dataset).load_only(Dataset.id, Dataset.sha256),
     selectinload(Job.attempts).joinedload(Attempt.agent),
     selectinload(Job.series),
     selectinload(Job.results),
@@ -61,6 +62,7 @@ def add(
         id=job_id,
         project_id=dataset.project_id,
         dataset=dataset,
+        test_dataset=None if spec.test_dataset_id is None else session.get_one(Dataset, spec.test_dataset_id),
         name=spec.name,
         labels=spec.labels,
         spec=spec,
@@ -185,6 +187,7 @@ def _view(job: Job, place: QueueView, now: datetime) -> JobView:
         allowed_actions=lifecycle.allowed_actions(job.state),
         retry_of=job.retry_of,
         dataset=DatasetRef.model_validate(job.dataset),
+        test_dataset=None if job.test_dataset is None else DatasetRef.model_validate(job.test_dataset),
         queue=place,
         progress=job.progress,
         latest={series.name: SeriesSummary.model_validate(series) for series in job.series},

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.jobs import FailureClass
@@ -73,6 +73,7 @@ def claim_job(session: Session, agent_id: str, devices: Sequence[str], now: date
         # Ids sort by the time of submission: a job that comes back keeps its place.
         .order_by(Job.priority.desc(), Job.id)
         .limit(1)
+        .options(selectinload(Job.test_dataset))
         # Agents asking at the same moment pass over each other's row instead of waiting.
         .with_for_update(skip_locked=True)
     )

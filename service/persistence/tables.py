@@ -143,6 +143,7 @@ class Job(Leased, Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    test_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
     version: Mapped[int] = mapped_column(default=1)
     name: Mapped[str]
     labels: Mapped[dict[str, str]]
@@ -172,7 +173,8 @@ class Job(Leased, Table):
     run_s: Mapped[float] = mapped_column(default=0.0)
     gpu_s: Mapped[float] = mapped_column(default=0.0)
 
-    dataset: Mapped[Dataset] = relationship(lazy="raise")
+    dataset: Mapped[Dataset] = relationship(lazy="raise", foreign_keys=[dataset_id])
+    test_dataset: Mapped[Dataset | None] = relationship(lazy="raise", foreign_keys=[test_dataset_id])
     attempts: Mapped[list["Attempt"]] = relationship(lazy="raise", order_by="Attempt.number")
     series: Mapped[list["Series"]] = relationship(lazy="raise", order_by="Series.name")
     results: Mapped[list["FinalMetric"]] = relationship(lazy="raise", order_by="FinalMetric.name")

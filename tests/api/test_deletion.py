@@ -133,6 +133,18 @@ def test_a_dataset_that_a_job_was_made_on_stays_until_the_job_is_deleted(api: Ap
     assert {path.partition("/")[2] for path in on_disk(files)} == {""}
 
 
+def test_a_dataset_that_brought_test_rows_stays_and_is_shown(api: Api, database: Database) -> None:
+    with database.write() as session:
+        test = make_dataset(session)
+    with database.write() as session:
+        job = make_job(session, test_dataset_id=test.id)
+
+    refused = api.ask("DELETE", f"/api/v1/datasets/{test.id}")
+
+    assert (refused.status_code, job.id in refused.json()["detail"]) == (409, True)
+    assert api.get(f"/api/v1/jobs/{job.id}").json()["test_dataset"] == {"id": test.id, "sha256": test.sha256}
+
+
 def test_uploaded_bytes_stay_as_long_as_a_dataset_reads_them(api: Api, files: Files) -> None:
     origin = api.upload().json()["id"]
     other = api.post("/api/v1/datasets", json={"source_dataset_id": origin, "options": {"header": False}}).json()["id"]

@@ -106,7 +106,7 @@ def test_what_is_not_json_is_refused(api: Api, body: bytes) -> None:
         ({"owner": "me"}, "/owner"),
         ({"id": "job_1"}, "/id"),
         ({"study_id": "stu_1"}, "/study_id"),
-        ({"test_dataset_id": None}, "/test_dataset_id"),
+        ({"test_dataset_id": 1}, "/test_dataset_id"),
         ({"limits": {"max_runtime_s": 5}}, "/limits/max_runtime_s"),
         ({"resources": {"gpus": 1}}, "/resources/gpus"),
         ({"priority": 101}, "/priority"),

@@ -6,6 +6,7 @@ import pytest
 
 from counterweight.contracts.datasets import ClassShare, Column, TableFacts
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
+from counterweight.contracts.splits import StratifiedSplit
 from service.domain.errors import Invalid
 from service.domain.submission import DatasetChoices, settle
 
@@ -162,13 +163,98 @@ def test_a_quantity_is_not_a_class() -> None:
     assert refusal(facts({str(number): 1 for number in range(500)}, columns=columns)).code == "target_continuous"
 
 
-def test_a_class_absent_from_a_part_is_named() -> None:
-    parts = PARTS | {"test": {"good": 20}}
+def test_a_class_absent_from_the_training_rows_is_named() -> None:
+    parts = PARTS | {"train": {"good": 20}}
 
     refused = refusal(facts(part_classes={"part": parts}), split={"kind": "column", "column": "part"})
 
     assert refused.code == "class_missing_from_part"
-    assert "class 'bad' has no row in part 'test'" in refused.detail
+    assert "class 'bad' has no row in part 'train'" in refused.detail
+
+
+def test_a_class_absent_from_the_validation_rows_needs_a_stop_by_log_loss() -> None:
+    table, split = facts(part_classes={"part": PARTS | {"validation": {"good": 20}}}), {"kind": "column", "column": "part"}
+
+    refused = refusal(table, split=split)
+
+    assert (refused.code, refused.errors[0].pointer) == ("class_missing_from_part", "/training/early_stopping/metric")
+    assert "class 'bad'" in refused.detail
+    for stopping in ({"metric": "log_loss"}, None):
+        assert settled(table, split=split, training={"early_stopping": stopping}).split.kind == "column"
+
+
+def test_a_class_may_be_absent_from_the_test_rows_but_not_all_rows() -> None:
+    split = {"kind": "column", "column": "part"}
+
+    assert settled(facts(part_classes={"part": PARTS | {"test": {"good": 20}}}), split=split).split.kind == "column"
+    assert "no row" in refusal(facts(part_classes={"part": PARTS | {"test": {}}}), split=split).detail
+
+
+def on_other(test: TableFacts, table: TableFacts | None = None, **spec: Any) -> ResolvedSpec:
+    wanted = {"dataset_id": "ds_1", "test_dataset_id": "ds_2", **spec}
+    return settle(JobSpec.model_validate(wanted), table or facts(), DatasetChoices("credit.csv", (), test))[0]
+
+
+def mismatch(test: TableFacts, table: TableFacts | None = None, **spec: Any) -> Invalid:
+    with pytest.raises(Invalid) as caught:
+        on_other(test, table, **spec)
+    return caught.value
+
+
+def test_with_a_test_dataset_the_split_has_no_test_rows() -> None:
+    spec = on_other(facts({"good": 50, "bad": 5}), split={"kind": "stratified", "validation": 0.3})
+
+    assert spec.split == StratifiedSplit(validation=0.3, test=0.0)
+    assert on_other(facts(), **spec.model_dump(exclude={"dataset_id", "test_dataset_id"})) == spec
+
+
+def test_two_rows_of_a_class_are_enough_where_the_test_rows_are_elsewhere() -> None:
+    assert on_other(facts(), facts({"good": 900, "bad": 2})).test_dataset_id == "ds_2"
+    assert mismatch(facts(), facts({"good": 900, "bad": 1})).code == "class_too_rare"
+
+
+@pytest.mark.parametrize(
+    ("split", "pointer"),
+    [({"kind": "stratified", "test": 0.2}, "/split/test"), ({"kind": "column", "column": "part"}, "/split/column")],
+)
+def test_test_rows_come_from_one_place(split: dict[str, Any], pointer: str) -> None:
+    refused = mismatch(facts(), split=split)
+
+    assert (refused.code, refused.errors[0].pointer) == ("split_mismatch", pointer)
+
+
+def test_some_row_is_tested_on() -> None:
+    assert refusal(split={"kind": "stratified", "test": 0}).code == "split_mismatch"
+
+
+def test_a_column_split_without_test_rows_goes_with_a_test_dataset() -> None:
+    table = facts(part_classes={"part": {part: PARTS[part] for part in ("train", "validation")}})
+
+    assert on_other(facts(), table, split={"kind": "column", "column": "part"}).split.kind == "column"
+
+
+def test_the_test_rows_need_every_feature_in_its_type() -> None:
+    columns = facts().columns
+    without_age = facts(columns=[column for column in columns if column.name != "age"])
+    text_age = facts(columns=[column.model_copy(update={"type": "text"}) if column.name == "age" else column for column in columns])
+
+    assert "lacks the columns 'age'" in mismatch(without_age).detail
+    assert "'age' is numeric in the training dataset and text" in mismatch(text_age).detail
+    assert '{"columns": {"age": {"type": "numeric"}}}' in mismatch(text_age).detail
+    assert on_other(without_age, exclude=["age"]).exclude == ["age"]
+
+
+def test_labels_that_differ_in_a_dot_are_told_with_the_way_out() -> None:
+    refused = mismatch(facts({"good.": 50, "bad.": 5}))
+
+    assert (refused.code, refused.errors[0].pointer) == ("test_dataset_mismatch", "/test_dataset_id")
+    assert "'good.', 'bad.'" in refused.detail
+    assert '"rename_labels": {"good.": "good", "bad.": "bad"}' in refused.detail
+
+
+def test_another_target_or_the_same_rows_are_no_test() -> None:
+    assert "has no target" in mismatch(facts(target=None)).detail
+    assert mismatch(facts(), test_dataset_id="ds_1").errors[0].pointer == "/test_dataset_id"
 
 
 def test_a_single_alpha_is_for_two_classes() -> None:

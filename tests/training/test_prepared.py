@@ -11,12 +11,12 @@ from counterweight.contracts.messages import TrainerTask
 from tests.training.tables import make_task, two_blobs
 from workers.training import table
 from workers.training.errors import UnusableData
-from workers.training.prepared import Prepared, prepare
+from workers.training.prepared import Prepared, TableFile, prepare
 
 
 def prepared(task: TrainerTask, member: int = 0) -> Prepared:
     spec = task.members[member].spec
-    return prepare(Path(task.table), task.table_sha256, task.facts, spec, Path(task.cache_folder), threads=1)
+    return prepare(TableFile(Path(task.table), task.table_sha256), None, task.facts, spec, Path(task.cache_folder), threads=1)
 
 
 def cached(task: TrainerTask, ending: str) -> list[Path]:
@@ -133,3 +133,35 @@ def test_a_target_the_table_was_not_read_with_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(UnusableData, match="target 'colour' is not the one"):
         prepared(task)
+
+
+def test_test_rows_of_another_table_come_last_with_their_own_numbers(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    train = make_task(tmp_path, [{"split": {"kind": "stratified", "test": 0.0}, "test_dataset_id": "ds_2"}])
+    other = make_task(tmp_path / "other", cells=two_blobs(rows=100, positives=20, seed=5))
+    spec, test_file = train.members[0].spec, TableFile(Path(other.table), other.table_sha256)
+
+    def prepared_with(file: TableFile | None) -> Prepared:
+        return prepare(TableFile(Path(train.table), train.table_sha256), file, train.facts, spec, Path(train.cache_folder), threads=1)
+
+    found = prepared_with(test_file)
+
+    assert found.part_rows[2] == 100
+    assert found.rows[found.span("test")].tolist() == list(range(100))
+    assert sorted(found.rows[:-100].tolist()) == list(range(600))
+    assert found.class_counts("test") == (80, 20)
+    assert same(found, prepared_with(test_file))
+    with pytest.raises(UnusableData, match="no row is in the test part"):
+        prepared_with(None)
+
+
+def test_a_label_of_the_test_table_that_training_does_not_know_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    cells = two_blobs(rows=100, positives=20)
+    cells["event"][3] = "perhaps"
+    train = make_task(tmp_path, [{"split": {"kind": "stratified", "test": 0.0}, "test_dataset_id": "ds_2"}])
+    other = make_task(tmp_path / "other", cells=cells)
+    file, test_file = (TableFile(Path(task.table), task.table_sha256) for task in (train, other))
+
+    with pytest.raises(UnusableData, match="none of the classes"):
+        prepare(file, test_file, train.facts, train.members[0].spec, Path(train.cache_folder), threads=1)

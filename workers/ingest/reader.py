@@ -14,6 +14,7 @@ from workers.ingest.facts import column_facts, part_classes
 from workers.ingest.formats import sniff_format
 from workers.ingest.parquet_source import damaged, open_parquet
 from workers.ingest.readings import first_readings
+from workers.ingest.renaming import rename_labels
 from workers.ingest.sources import Source
 from workers.ingest.table import publish, write_table
 from workers.ingest.target import find_classes, find_positive_label, label_notes, target_position
@@ -66,6 +67,8 @@ def _written(task: IngestTask, database: duckdb.DuckDBPyConnection, source: Sour
     position = target_position(options, source.names)
     target = None if position is None else source.names[position]
     readings, settling_notes = write_table(database, source, first_readings(source, options, position), partial)
+    if target is not None and options.rename_labels:
+        settling_notes = [*settling_notes, rename_labels(database, partial, target, options.rename_labels)]
     classes = [] if target is None else find_classes(database, partial, source, target)
     columns, text_notes = column_facts(database, partial, source, readings)
     facts = TableFacts(

@@ -10,6 +10,7 @@ from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
 from counterweight.contracts.learners import Mlp
 from counterweight.contracts.loss_resolution import initial_logits
+from counterweight.contracts.splits import PARTS
 from counterweight.contracts.terms import ClassCounts
 from workers.training.errors import UnusableData
 from workers.training.loop import Pace, Trained
@@ -62,6 +63,10 @@ class Cohort:
     def notes(self, spec: ResolvedSpec) -> list[str]:
         """Return what training decided that a user may not expect."""
         notes = list(self.prepared.encoding.notes)
+        for part in PARTS[1:]:
+            absent = [label for label, rows in zip(self.prepared.classes, self.prepared.class_counts(part), strict=True) if rows == 0]
+            if absent:
+                notes.append(f"no {part} row is of class {', '.join(map(repr, absent))}: what needs one is null")
         asked = spec.training.early_stopping
         if asked is not None and asked != self._stopping(spec):
             notes.append(f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows")
@@ -125,8 +130,8 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
 
 
 def _shared(spec: ResolvedSpec) -> tuple[object, ...]:
-    training, head = spec.training, spec.loss.has_cosine_head
-    return (spec.target, set(spec.exclude), spec.split, spec.learner, head, training.batch_size, training.max_epochs, training.schedule)
+    training, head, rows = spec.training, spec.loss.has_cosine_head, (spec.test_dataset_id, spec.split)
+    return (spec.target, set(spec.exclude), rows, spec.learner, head, training.batch_size, training.max_epochs, training.schedule)
 
 
 def _positive(classes: tuple[str, ...], label: str | None) -> int | None:

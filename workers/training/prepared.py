@@ -25,7 +25,7 @@ from workers.training.split import named_parts, stratified_parts
 
 @dataclass(frozen=True)
 class Prepared:
-    """Features (rows, width), labels and row numbers in the file, training rows first, then validation, then test."""
+    """Features (rows, width), labels and row numbers in the file they come from, training rows first, then validation, then test."""
 
     features: Tensor
     labels: Tensor
@@ -55,26 +55,37 @@ class _Description(View):
     encoding: encoding.Encoding
 
 
-def prepare(path: Path, table_sha256: str, facts: TableFacts, spec: ResolvedSpec, cache_folder: Path, threads: int) -> Prepared:
+@dataclass(frozen=True)
+class TableFile:
+    """A canonical table on the disk."""
+
+    path: Path
+    sha256: str
+
+
+def prepare(
+    file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: ResolvedSpec, cache_folder: Path, threads: int
+) -> Prepared:
     """Return the prepared table of a job, from the cache where it is whole and fits, else made anew and put there."""
     if spec.target != facts.target:
         raise UnusableData(
             f"target {spec.target!r} is not the one the dataset was read with ({facts.target!r})", "read the dataset again with it"
         )
-    key = _key(table_sha256, facts, spec)
+    key = _key(file, test_file, facts, spec)
     found = _load(cache_folder, key)
     if found is not None:
         return found
-    prepared = _make(path, facts, spec, threads)
+    prepared = _make(file, test_file, facts, spec, threads)
     _store(cache_folder, key, prepared)
     # Through the file also the first time: all jobs then share its pages.
     return _load(cache_folder, key) or prepared
 
 
-def _key(table_sha256: str, facts: TableFacts, spec: ResolvedSpec) -> str:
+def _key(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: ResolvedSpec) -> str:
     """Return a name for everything the tensors depend on."""
     parts = {
-        "table": table_sha256,
+        "table": file.sha256,
+        "test_table": None if test_file is None else test_file.sha256,
         "columns": [[column.name, column.type] for column in facts.columns],
         "classes": [item.label for item in facts.classes],
         "target": spec.target,
@@ -85,12 +96,12 @@ def _key(table_sha256: str, facts: TableFacts, spec: ResolvedSpec) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _make(path: Path, facts: TableFacts, spec: ResolvedSpec, threads: int) -> Prepared:
+def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: ResolvedSpec, threads: int) -> Prepared:
     left_out = {spec.target, *spec.exclude}
     if isinstance(spec.split, ColumnSplit):
         left_out.add(spec.split.column)
     columns = [column for column in facts.columns if column.name not in left_out]
-    whole = table.read_table(path, facts.columns, spec.target, threads)
+    whole = table.read_table(file.path, facts.columns, spec.target, threads)
     classes = tuple(item.label for item in facts.classes)
     labels = _labels(table.column_codes(whole, spec.target), classes, spec.target)
     if isinstance(spec.split, ColumnSplit):
@@ -101,13 +112,19 @@ def _make(path: Path, facts: TableFacts, spec: ResolvedSpec, threads: int) -> Pr
     fitted = encoding.fit_encoding(whole, columns, np.flatnonzero(parts == 0))
     order = np.argsort(parts, kind="stable")
     counts = np.bincount(parts, minlength=len(PARTS)).tolist()
+    features, labels, rows = fitted.encode(whole)[order], labels[order], order
+    if test_file is not None:
+        apart = table.read_table(test_file.path, columns, spec.target, threads)
+        features = np.concatenate([features, fitted.encode(apart)])
+        labels = np.concatenate([labels, _labels(table.column_codes(apart, spec.target), classes, spec.target)])
+        rows, counts[-1] = np.concatenate([order, np.arange(len(apart))]), len(apart)
     for part, count in zip(PARTS, counts, strict=True):
         if count == 0:
             raise UnusableData(f"no row is in the {part} part", "name train, validation and test rows in the split column")
     return Prepared(
-        features=torch.from_numpy(fitted.encode(whole)[order]),
-        labels=torch.from_numpy(labels[order]),
-        rows=torch.from_numpy(order),
+        features=torch.from_numpy(features),
+        labels=torch.from_numpy(labels),
+        rows=torch.from_numpy(rows),
         part_rows=(counts[0], counts[1], counts[2]),
         classes=classes,
         encoding=fitted,

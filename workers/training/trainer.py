@@ -26,7 +26,7 @@ from workers.training.files import store
 from workers.training.loop import Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_shape, describe_terms, export_model
 from workers.training.predictions import prediction_files
-from workers.training.prepared import prepare
+from workers.training.prepared import TableFile, prepare
 from workers.training.subject import Scored
 from workers.training.telling import Telling
 
@@ -58,7 +58,8 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
     specs = [member.spec for member in task.members]
     for member in task.members:
         yield PhaseChanged(job_id=member.job_id, phase="loading")
-    prepared = prepare(Path(task.table), task.table_sha256, task.facts, specs[0], Path(task.cache_folder), task.threads)
+    file = TableFile(Path(task.table), task.table_sha256)
+    prepared = prepare(file, _test_file(task), task.facts, specs[0], Path(task.cache_folder), task.threads)
     cohort = form_cohort(prepared, task.facts, specs, device)
     plans = [cohort.plan(spec) for spec in specs]
     telling = Telling(cohort.pace.epochs, clock)
@@ -135,6 +136,12 @@ def _finish(
     files = export_model(Model(description, trained.parameters.cpu()), folder) + store(prediction_files(subject, outcome.judged), folder)
     yield from telling.finished(member.job_id, evaluation, files)
     yield Succeeded(job_id=member.job_id, evaluation=evaluation, files=files)
+
+
+def _test_file(task: TrainerTask) -> TableFile | None:
+    if task.test_table is None or task.test_table_sha256 is None:
+        return None
+    return TableFile(Path(task.test_table), task.test_table_sha256)
 
 
 def _settle_device(task: TrainerTask) -> torch.device:
