@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from sqlalchemy.orm import Session
+from starlette.responses import StreamingResponse
 
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.deletions import Deletion
@@ -12,6 +13,7 @@ from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import AttemptRecord, JobPatch, JobPlan, JobSpec, JobView, MetricsView, ResolvedSpec, Transition
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.pages import Page
+from service.api import histories
 from service.api.answers import answer, once, respond
 from service.api.bodies import MERGE_PATCH, StrictRoute
 from service.api.deleting import delete
@@ -31,6 +33,7 @@ from service.api.dependencies import (
     service_of,
 )
 from service.api.etags import READ, TAGGED, IfMatch, IfNoneMatch, snapshot, tagged
+from service.api.negotiation import preferred
 from service.api.problems import declared, wrong_field
 from service.api.reading import read
 from service.domain import filters, sorting, submission
@@ -183,8 +186,19 @@ def list_attempts(caller: Reader, session: ReadSession, job_id: str) -> Page[Att
     return Page(data=jobs.attempts(jobs.get(session, caller.project_id, job_id)))
 
 
-@router.get("/{job_id}/metrics", operation_id="jobs_metrics", responses=declared(404))
+@router.get(
+    "/{job_id}/metrics",
+    operation_id="jobs_metrics",
+    response_model=MetricsView,
+    responses=declared(404, 406)
+    | {
+        200: {
+            "content": {histories.CSV: {"schema": {"type": "string"}}, histories.ARROW: {"schema": {"type": "string", "format": "binary"}}}
+        }
+    },
+)
 def get_metrics(
+    request: Request,
     caller: Reader,
     session: ReadSession,
     job_id: str,
@@ -192,13 +206,21 @@ def get_metrics(
     points: Annotated[int, Query(ge=2, le=10_000, description="The most points to answer of each metric.")] = 500,
     from_epoch: Epoch = None,
     to_epoch: Epoch = None,
-) -> MetricsView:
-    """Get the metrics recorded while training. A longer history is thinned: first, last, lowest and highest point are kept."""
+) -> MetricsView | Response:
+    """Get the metrics recorded while training. A longer history is thinned: first, last, lowest and highest point are kept.
+
+    With `Accept: text/csv` or `application/vnd.apache.arrow.stream`, all points are sent, whatever `points` says.
+    """
+    form = preferred(request.headers.get("accept"), ("application/json", histories.CSV, histories.ARROW))
     jobs.get(session, caller.project_id, job_id)
     if names is not None and "\0" in names:
         raise wrong_field("/names", "invalid", "no metric's name holds the character NUL")
     wanted = metrics.Wanted(None if names is None else names.split(","), from_epoch, to_epoch, points)
-    return MetricsView(series=metrics.read(session, job_id, wanted))
+    if form == "application/json":
+        return MetricsView(series=metrics.read(session, job_id, wanted))
+    found = histories.pages(service_of(request).database, job_id, wanted)
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-metrics.{"csv" if form == histories.CSV else "arrow"}"'}
+    return StreamingResponse(histories.as_csv(found) if form == histories.CSV else histories.as_arrow(found), 200, headers, form)
 
 
 @router.get("/{job_id}/evaluation", operation_id="jobs_evaluation", responses=declared(404))

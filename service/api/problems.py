@@ -38,6 +38,7 @@ CODES: dict[str, Meaning] = {
     "foreign_origin": Meaning(403, "Requests from other sites' pages are refused"),
     "not_found": Meaning(404, "There is no such thing"),
     "method_not_allowed": Meaning(405, "This address does not take this method"),
+    "not_acceptable": Meaning(406, "It is not to be had in this form"),
     "wrong_state": Meaning(409, "Its present state does not allow this"),
     "dataset_not_ready": Meaning(409, "The dataset is still being read"),
     "idempotency_in_flight": Meaning(409, "The first request of this key is still being answered"),

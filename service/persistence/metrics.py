@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import ColumnElement, Row, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.jobs import MetricSeries
 from service.persistence.tables import MetricPoint
+
+PointRow: TypeAlias = tuple[str, int, int, float, float]
+"""Series, step, epoch, time, value."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,6 @@ def read(session: Session, job_id: str, wanted: Wanted) -> list[MetricSeries]:
     first and the last: no spike is lost, and the same history always gives the same points. The first, the last, the lowest
     and the highest of all are kept even where fewer than four are asked for.
     """
-    conditions = [MetricPoint.job_id == job_id]
-    if wanted.names is not None:
-        conditions.append(MetricPoint.series.in_(wanted.names))
-    if wanted.from_epoch is not None:
-        conditions.append(MetricPoint.epoch >= wanted.from_epoch)
-    if wanted.to_epoch is not None:
-        conditions.append(MetricPoint.epoch <= wanted.to_epoch)
     point = MetricPoint
     numbered = (
         select(
@@ -43,7 +39,7 @@ def read(session: Session, job_id: str, wanted: Wanted) -> list[MetricSeries]:
             (func.row_number().over(partition_by=point.series, order_by=point.step) - 1).label("place"),
             func.count().over(partition_by=point.series).label("total"),
         )
-        .where(*conditions)
+        .where(*_conditions(job_id, wanted))
         .subquery()
         .c
     )
@@ -64,6 +60,26 @@ def read(session: Session, job_id: str, wanted: Wanted) -> list[MetricSeries]:
     )
     rows = session.execute(kept.order_by(ranked.series, ranked.step)).all()
     return [_series(name, list(group)) for name, group in groupby(rows, key=lambda row: str(row.series))]
+
+
+def page(session: Session, job_id: str, wanted: Wanted, after: PointRow | None, limit: int) -> list[PointRow]:
+    """Return up to `limit` points by series and step, of those that follow the point `after`; `wanted.points` means nothing here."""
+    point = MetricPoint
+    query = select(point.series, point.step, point.epoch, point.time, point.value).where(*_conditions(job_id, wanted))
+    if after is not None:
+        query = query.where(tuple_(point.series, point.step) > tuple_(after[0], after[1]))
+    return list(session.execute(query.order_by(point.series, point.step).limit(limit)))
+
+
+def _conditions(job_id: str, wanted: Wanted) -> list[ColumnElement[bool]]:
+    conditions = [MetricPoint.job_id == job_id]
+    if wanted.names is not None:
+        conditions.append(MetricPoint.series.in_(wanted.names))
+    if wanted.from_epoch is not None:
+        conditions.append(MetricPoint.epoch >= wanted.from_epoch)
+    if wanted.to_epoch is not None:
+        conditions.append(MetricPoint.epoch <= wanted.to_epoch)
+    return conditions
 
 
 def _series(name: str, rows: list[Row[*tuple[Any, ...]]]) -> MetricSeries:

@@ -1,7 +1,12 @@
 """Metric histories: whole where they fit, else thinned without losing what matters."""
 
+import csv
+import io
+
+import pyarrow as pa
 import pytest
 
+from service.api import histories
 from service.persistence.database import Database
 from tests.api.conftest import Api
 from tests.factories import add_points, make_job
@@ -95,3 +100,79 @@ def test_what_cannot_be_meant_is_refused(api: Api, database: Database, query: st
         job = make_job(session)
 
     assert api.get(f"/api/v1/jobs/{job.id}/metrics?{query}").status_code == 422
+
+
+def _a_long_history(database: Database) -> str:
+    with database.write() as session:
+        job = make_job(session, state="running")
+        add_points(session, job, "train/loss", [1 / (step + 1) for step in range(3)])
+        add_points(session, job, "=SUM(A1)", [float(step) for step in range(5)])
+        return job.id
+
+
+def test_csv_gives_all_points_and_no_spreadsheet_a_formula(api: Api, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(histories, "PAGE_POINTS", 2)
+
+    answer = api.get(f"/api/v1/jobs/{_a_long_history(database)}/metrics?points=2", headers={"Accept": "text/csv"})
+
+    rows = list(csv.reader(io.StringIO(answer.text)))
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+    assert rows[0] == ["series", "step", "epoch", "time", "value"]
+    assert [row[0] for row in rows[1:]] == ["'=SUM(A1)"] * 5 + ["train/loss"] * 3
+    assert rows[-1] == ["train/loss", "30", "3", "1003.0", repr(1 / 3)]
+
+
+def test_arrow_gives_all_points(api: Api, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(histories, "PAGE_POINTS", 2)
+
+    answer = api.get(f"/api/v1/jobs/{_a_long_history(database)}/metrics", headers={"Accept": histories.ARROW})
+
+    with pa.ipc.open_stream(answer.content) as stream:
+        table = stream.read_all()
+    assert answer.headers["content-type"] == histories.ARROW
+    assert table.column("series").to_pylist() == ["=SUM(A1)"] * 5 + ["train/loss"] * 3
+    assert table.column("value").to_pylist()[-1] == 1 / 3
+    assert [str(kind) for kind in table.schema.types] == ["string", "int64", "int32", "double", "double"]
+
+
+@SQLITE
+@pytest.mark.parametrize("form", ["text/csv", histories.ARROW])
+def test_only_the_series_asked_for_are_sent_in_every_form(api: Api, database: Database, form: str) -> None:
+    job_id = _a_long_history(database)
+
+    whole, one, none = (
+        api.get(f"/api/v1/jobs/{job_id}/metrics", params=names, headers={"Accept": form})
+        for names in ({}, {"names": "train/loss"}, {"names": "unknown"})
+    )
+
+    assert b"SUM" in whole.content
+    assert b"SUM" not in one.content
+    assert len(none.content) < len(one.content)
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"),
+        ("application/*", "application/json"),
+        ("text/csv;q=0.5, application/json;q=0.4", "text/csv"),
+        ("text/*", "text/csv"),
+        ("application/vnd.apache.arrow.stream, application/json;q=0.9", histories.ARROW),
+        ("TEXT/CSV", "text/csv"),
+        ("text/html, application/xhtml+xml, */*;q=0.8", "application/json"),
+    ],
+)
+def test_the_form_liked_best_is_sent(api: Api, database: Database, accept: str, kind: str) -> None:
+    answer = api.get(f"/api/v1/jobs/{_a_long_history(database)}/metrics", headers={"Accept": accept})
+
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
+
+
+@SQLITE
+@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "nonsense", "text/csv;q=x"])
+def test_a_form_that_is_not_there_is_refused(api: Api, database: Database, accept: str) -> None:
+    answer = api.get(f"/api/v1/jobs/{_a_long_history(database)}/metrics", headers={"Accept": accept})
+
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
