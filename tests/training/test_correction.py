@@ -27,10 +27,12 @@ def test_cross_entropy_needs_no_correction() -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 20.0])
+@pytest.mark.parametrize("margin", [0.0, 0.5])
+@pytest.mark.parametrize("epsilon", [-0.9, 0.0, 1.0])
 @pytest.mark.parametrize("classes", [2, 5])
-def test_corrected_probabilities_sum_to_one_even_for_huge_logits(gamma: float, classes: int) -> None:
+def test_corrected_probabilities_sum_to_one_even_for_huge_logits(gamma: float, margin: float, epsilon: float, classes: int) -> None:
     logits = np.random.default_rng(0).normal(size=(200, classes)) * np.logspace(-2, 3, 200)[:, None]
-    terms = replace(LossTerms.neutral(classes), gamma=gamma)
+    terms = replace(LossTerms.neutral(classes), gamma=gamma, margin=(margin,) * classes, scale=30.0, epsilon=epsilon)
 
     log_p = corrected_log_probabilities(logits, terms)
 

@@ -10,7 +10,19 @@ from counterweight.contracts.jobs import EarlyStopping
 from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts
-from workers.training.loop import Epoch, Event, Lost, Pace, Rows, Trained, Withdrawn, first_deferred_epoch, learning_rate_factor, train
+from workers.training.loop import (
+    Deferred,
+    Epoch,
+    Event,
+    Lost,
+    Pace,
+    Rows,
+    Trained,
+    Withdrawn,
+    first_deferred_epoch,
+    learning_rate_factor,
+    train,
+)
 from workers.training.networks import Pieces, Shape
 from workers.training.population import Plan
 
@@ -169,6 +181,7 @@ def test_patience_with_the_first_terms_begins_the_deferred_ones_before_their_tim
     assert len(losses) == 1 + 2 + 2
     assert losses[2] == pytest.approx(losses[0])
     assert losses[3] > 1.5 * losses[2]
+    assert [(event.member, event.epoch) for event in events if isinstance(event, Deferred)] == [(0, 3), (1, 16)]
     torch.testing.assert_close(
         parameters(events, 1), parameters(trained([plan(Ldam(), ema=0.9)], shape=COSINE, pace=pace)), atol=1e-10, rtol=0
     )

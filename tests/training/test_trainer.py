@@ -81,9 +81,10 @@ def test_ldam_learns_to_rank(tmp_path: Path) -> None:
 def test_the_terms_of_the_best_epoch_go_into_the_model(tmp_path: Path, epochs: int, is_early: bool) -> None:
     task = make_task(tmp_path, [{"loss": LDAM, "training": {"max_epochs": epochs, "early_stopping": None}}])
 
-    ran(task)
+    told = [message.message for message in ran(task) if isinstance(message, Log)]
 
     description = load_model(tmp_path / "job_0").description
+    assert ("from epoch 5 on the loss weighs the classes" in told) != is_early
     assert (description.terms.weights == (1.0, 1.0)) == is_early
     assert any("before the re-weighting" in note for note in description.notes) == is_early
 

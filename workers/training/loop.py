@@ -77,7 +77,15 @@ class Withdrawn:
     member: int
 
 
-Event = Epoch | Trained | Lost | Withdrawn
+@dataclass(frozen=True)
+class Deferred:
+    """A member's deferred terms come into force after `epoch`."""
+
+    member: int
+    epoch: int
+
+
+Event = Epoch | Deferred | Trained | Lost | Withdrawn
 
 
 def train(
@@ -134,9 +142,9 @@ class _Course:
         self._started = self._polled = time.monotonic()
 
     def learn(self, epoch: int) -> Iterator[Event]:
-        """Take one epoch's steps; yield who was cancelled meanwhile."""
+        """Take one epoch's steps; yield who gets deferred terms, and who was cancelled meanwhile."""
         if epoch == first_deferred_epoch(self._pace.epochs):
-            self._defer(self._waiting & self.active, epoch - 1)
+            yield from self._defer(self._waiting & self.active, epoch - 1)
         features, labels = self._training.features, self._training.labels
         self._order = self._shuffle()
         self._sums = torch.zeros(self._batches, len(self._stack), dtype=features.dtype, device=features.device)
@@ -174,7 +182,7 @@ class _Course:
                 self._best[member] = averages[place : place + 1].clone(), terms
             yield self._report(member, epoch, {"train/loss": float(losses[place]), **values})
             if epoch < self._pace.epochs and watch.is_over(epoch) and member in self._waiting:
-                self._defer({member}, epoch)
+                yield from self._defer({member}, epoch)
             elif epoch == self._pace.epochs or watch.is_over(epoch):
                 self.active.discard(member)
                 parameters, terms = self._best.pop(member)
@@ -188,13 +196,14 @@ class _Course:
         self._population.keep(places)
         self._stack = [self._stack[place] for place in places]
 
-    def _defer(self, members: set[int], epoch: int) -> None:
-        """Begin the last stage of these members after `epoch`, with new patience."""
+    def _defer(self, members: set[int], epoch: int) -> Iterator[Event]:
+        """Begin the last stage of these members after `epoch`, with new patience; yield who begins it."""
         terms = list(self._population.terms)
         for place, member in enumerate(self._stack):
             deferred = self._plans[member].deferred
             if member in members and deferred is not None:
                 terms[place], self._watches[member].since = deferred, epoch
+                yield Deferred(member, epoch)
         self._waiting -= members
         self._population.use(terms)
 

@@ -49,6 +49,10 @@ class Telling:
         values = ", ".join(f"{name} {value:.5g}" for name, value in done.values.items())
         yield self._line(job_id, f"epoch {done.epoch} of {self._epochs}: {values}")
 
+    def deferred(self, job_id: str, epoch: int) -> Iterator[Log]:
+        """Tell when the loss's deferred terms come into force."""
+        yield self._line(job_id, f"from epoch {epoch + 1} on the loss weighs the classes")
+
     def trained(self, job_id: str, best_epoch: int) -> Iterator[Log]:
         """Tell when the training ended, and which epoch was kept."""
         latest = self._latest[job_id]

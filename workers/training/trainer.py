@@ -23,7 +23,7 @@ from workers.training.cohort import Cohort, form_cohort
 from workers.training.errors import Diverged, OutOfMemory, TrainingError
 from workers.training.evaluation import evaluate
 from workers.training.files import store
-from workers.training.loop import Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
+from workers.training.loop import Deferred, Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_shape, describe_terms, export_model
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
@@ -79,6 +79,8 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
             case Epoch():
                 yield _epoch_done(member.job_id, event, cohort.pace.epochs, clock())
                 yield from telling.epoch(member.job_id, event)
+            case Deferred():
+                yield from telling.deferred(member.job_id, event.epoch)
             case Withdrawn():
                 yield Cancelled(job_id=member.job_id)
             case Lost():
