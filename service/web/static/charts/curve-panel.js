@@ -24,7 +24,7 @@ export class CurvePanel {
   show(panel, settings) {
     this.panel = panel;
     this.settings = settings;
-    const isLog = settings.isLog && this.isPositive();
+    const isLog = settings.isLog && this.isPositiveLoss();
     const data = columnsOf(panel.lines, settings.axis, settings.weight, settings.start);
     if (this.drawn && (this.isLog !== isLog || this.axis !== settings.axis)) this.end();
     this.isLog = isLog;
@@ -51,8 +51,9 @@ export class CurvePanel {
     if (this.drawn && width > 0 && width !== this.drawn.width) this.drawn.setSize({ width, height: HEIGHT });
   }
 
-  isPositive() {
-    return this.panel.lines.every(({ points }) => points.every((point) => point[3] > 0));
+  /** Tell that a log axis suits: a share between 0 and 1 is read on a plain one. */
+  isPositiveLoss() {
+    return this.panel.metric.includes("loss") && this.panel.lines.every(({ points }) => points.every((point) => point[3] > 0));
   }
 
   isZoomed() {

@@ -31,7 +31,7 @@ class Curves extends Figure {
     };
     this.axisChoice = segmented("Axis to the right", [["epoch", "Epoch"], ["step", "Step"], ["time", "Time"]], this.settings.axis, choose);
     const slider = html("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, oninput: () => this.set({ weight: weightOf(slider.valueAsNumber) }) });
-    this.controls.append(html("label", { class: "chart-smoothing" }, "Smoothing ", slider), toggle("Log", false, (isLog) => this.set({ isLog })), this.axisChoice);
+    this.controls.append(html("label", { class: "chart-smoothing" }, "Smoothing ", slider), toggle("Log losses", false, (isLog) => this.set({ isLog })), this.axisChoice);
   }
 
   formats() {

@@ -87,6 +87,8 @@ export function movable(drawing, store, thresholdAt) {
     store.go(thresholdAt((event.clientX - box.left) * factor, (event.clientY - box.top) * factor), false);
   };
   drawing.classList.add("chart-movable");
+  // Not a picture any more: there is something in it to take hold of.
+  drawing.setAttribute("role", "group");
   drawing.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     isHeld = true;

@@ -72,7 +72,7 @@ class LossExplorer extends Figure {
   slider(name, label, { from, to, step = "any", out = Number, back = Number, told = number }) {
     const output = html("output", {}, told(this.state[name] ?? 0.25));
     const input = html("input", {
-      type: "range", min: from, max: to, step: step === "any" ? (to - from) / 200 : step, value: back(this.state[name] ?? 0.25), name, "aria-valuetext": told(this.state[name] ?? 0.25),
+      type: "range", min: from, max: to, step: step === "any" ? (to - from) / 200 : step, value: back(this.state[name] ?? 0.25), name, "aria-label": label, "aria-valuetext": told(this.state[name] ?? 0.25),
       oninput: () => {
         const value = Number(out(input.valueAsNumber).toPrecision(3));
         output.textContent = told(value);
@@ -80,7 +80,8 @@ class LossExplorer extends Figure {
         this.set({ [name]: value });
       },
     });
-    const field = html("label", { class: "chart-setting" }, html("span", {}, label), output, input);
+    // No label element: it would be the output's, which comes first.
+    const field = html("div", { class: "chart-setting" }, html("span", { "aria-hidden": "true" }, label), output, input);
     field.show = (value) => {
       input.value = back(value);
       output.textContent = told(value);
@@ -112,8 +113,8 @@ class LossExplorer extends Figure {
   }
 
   buildSharing() {
-    this.jobs = html("select", { name: "job", onchange: () => this.useJob(this.jobs.value || null) }, html("option", { value: "" }, "a calibrated model"));
-    this.modelField = this.slider("separation", "that separates with AUROC", { from: 0.2, to: 4, step: 0.05, told: (value) => number(aurocOf(value)) });
+    this.jobs = html("select", { name: "job", onchange: () => this.useJob(this.jobs.value || null) }, html("option", { value: "" }, "a calibrated model of"));
+    this.modelField = this.slider("separation", "AUROC", { from: 0.2, to: 4, step: 0.05, told: (value) => number(aurocOf(value)) });
     this.shareBody = html("div", {});
     this.sharing.append(
       html("h4", {}, "Where the gradient goes"),
@@ -126,7 +127,7 @@ class LossExplorer extends Figure {
   async load() {
     this.refresh();
     const { data } = await fetchJson(`${this.dataset.src}?${new URLSearchParams({ filter: "state = succeeded", limit: "30" })}`);
-    this.jobs.append(...data.map((job) => html("option", { value: job.id }, `${job.name ?? job.id}, validation rows`)));
+    this.jobs.append(...data.map((job) => html("option", { value: job.id }, `${job.name ?? job.id}`)));
     if (this.state.job !== null) await this.useJob(this.state.job);
   }
 
@@ -181,7 +182,7 @@ class LossExplorer extends Figure {
 
   draw(width) {
     const drawing = panels(this.state, width);
-    this.handle = svg("g", { role: "slider", tabindex: "0", "aria-label": "Read the curves at p_t", "aria-valuemin": "0", "aria-valuemax": "1", class: "chart-handle" });
+    this.handle = svg("g", { role: "slider", tabindex: "0", "aria-label": "Read the curves at p_t", "aria-valuemin": "0", "aria-valuemax": "1", "aria-valuenow": String(this.state.at), class: "chart-handle" });
     drawing.append(this.handle);
     drawing.classList.add("chart-movable");
     drawing.setAttribute("role", "group");

@@ -50,6 +50,6 @@ function bar(kind, shares) {
     "div",
     {},
     html("dt", { class: `loss-${kind.replaceAll("_", "-")}` }, NAMES[kind]),
-    html("dd", { role: "img", "aria-label": told }, parts),
+    html("dd", {}, html("div", { role: "img", "aria-label": told }, parts)),
   );
 }
