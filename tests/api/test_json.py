@@ -148,7 +148,9 @@ def test_a_typo_is_answered_with_the_likely_field(api: Api) -> None:
 def test_an_unknown_loss_is_answered_with_the_known_ones(api: Api) -> None:
     errors = api.submit("ds_1", loss={"kind": "focl"}).json()["errors"]
 
-    assert errors[0]["message"] == "'focl' is not a loss; choose one of cross_entropy, balanced_cross_entropy, focal"
+    assert errors[0]["message"] == (
+        "'focl' is not a loss; choose one of cross_entropy, balanced_cross_entropy, focal, logit_adjusted, balanced_softmax, ldam, poly"
+    )
 
 
 def test_several_wrong_fields_are_all_told(api: Api) -> None:
