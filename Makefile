@@ -11,7 +11,7 @@ help:
 	@echo "make serve   the service on http://127.0.0.1:8321"
 	@echo "make test    the whole suite, on SQLite and, where one answers, on PostgreSQL"
 	@echo "make check   format, lint, types, import rules"
-	@echo "make bench   how soon the service answers and trains, and what it costs when idle"
+	@echo "make bench   how soon the service answers and trains, and what it costs when idle; how long lists take"
 
 setup: $(READY)
 
@@ -40,3 +40,4 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.first_contact
+	$(BIN)/python -m benchmarks.lists

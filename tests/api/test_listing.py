@@ -224,9 +224,10 @@ def _many(database: Database) -> None:
             insert(FinalMetric),
             [{"job_id": job_id, "name": name, "value": n / 2000} for n, job_id in enumerate(ids) for name in (AP, "test/mcc", "test/f1")],
         )
-    with database.writer.connect() as connection:
-        connection.execute(text("ANALYZE"))
-        connection.commit()
+    if not database.is_sqlite:  # PostgreSQL counts by itself now and then; nobody tells SQLite to.
+        with database.writer.connect() as connection:
+            connection.execute(text("ANALYZE"))
+            connection.commit()
 
 
 def _plan(session: Session, query: Any) -> str:
