@@ -47,6 +47,12 @@ def page(session: Session, job_id: str, after: int, limit: int) -> list[LogLine]
     return list(session.scalars(select(LogLine).where(LogLine.job_id == job_id, LogLine.id > after).order_by(LogLine.id).limit(limit)))
 
 
+def tail(session: Session, job_id: str, limit: int) -> list[LogLine]:
+    """Return the last lines, up to `limit`, oldest first."""
+    newest = session.scalars(select(LogLine).where(LogLine.job_id == job_id).order_by(LogLine.id.desc()).limit(limit))
+    return list(newest)[::-1]
+
+
 def dropped(session: Session, job_id: str) -> int:
     """How many lines there was no room for."""
     return session.scalar(select(func.sum(Attempt.log_dropped)).where(Attempt.job_id == job_id)) or 0

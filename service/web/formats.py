@@ -37,6 +37,10 @@ REASONS = {
     "no_predicted_positive": "no row is called positive at this threshold",
     "zero_denominator": "its denominator is zero",
     "constant_scores": "all scores are the same",
+    "several_classes": "there are more classes than two",
+    "infeasible_constraint": "no threshold meets what was asked for",
+    "not_increasing": "fitting would turn the ranking round",
+    "at_bound": "no finite temperature is best",
     "too_few": "a class has fewer than 5 rows",
     "unstable": "it is undefined in more than 5% of the bootstrap draws",
 }
@@ -58,7 +62,7 @@ def score(value: float) -> str:
 
 def percent(fraction: float) -> str:
     share = 100 * fraction
-    if share >= 10 or share == 0:
+    if share >= 1 or share == 0:
         return f"{share:.1f}%"
     return f"{share:.2g}%"
 

@@ -6,20 +6,20 @@ from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.responses import RedirectResponse
 
+from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import JobView
 from service.api.bodies import StrictRoute
 from service.api.dependencies import After, Reader, ReadSession, Submitter, WriteSession, now
 from service.domain import filters, sorting
 from service.domain.errors import Invalid, NotFound
-from service.persistence import datasets, jobs
+from service.persistence import artifacts, datasets, jobs, logs
 from service.persistence.tables import Job
 from service.web.settings import settings_of
 from service.web.templates import page
 
 router = APIRouter(prefix="/ui/jobs", route_class=StrictRoute, include_in_schema=False)
 
-ROWS = 50
-BUSY = ("running", "cancelling")
+ROWS, LINES = 50, 500
 
 NEWEST = "-created_at"
 
@@ -60,7 +60,15 @@ def show_jobs(
 def show_training(request: Request, caller: Reader, session: ReadSession, job_id: str) -> Response:
     """How a job is doing, while it trains and afterwards."""
     job = jobs.get(session, caller.project_id, job_id)
-    return _page(request, session, job, "job_training.html", transitions=jobs.transitions(session, job), attempts=jobs.attempts(job))
+    return _page(
+        request,
+        session,
+        job,
+        "job_training.html",
+        transitions=jobs.transitions(session, job),
+        attempts=jobs.attempts(job),
+        files=[artifacts.view(artifact) for artifact in artifacts.of_job(session, job)],
+    )
 
 
 @router.get("/{job_id}/evaluation")
@@ -81,11 +89,29 @@ def show_spec(request: Request, caller: Reader, session: ReadSession, job_id: st
     return _page(request, session, job, "job_spec.html", groups=settings_of(job.spec))
 
 
+@router.get("/{job_id}/log")
+def show_log(request: Request, caller: Reader, session: ReadSession, job_id: str) -> Response:
+    """What the trainer had to say last."""
+    job = jobs.get(session, caller.project_id, job_id)
+    lines = logs.tail(session, job.id, LINES + 1)
+    dropped = logs.dropped(session, job.id)
+    return _page(request, session, job, "job_log.html", lines=lines[-LINES:], is_whole=len(lines) <= LINES, dropped=dropped)
+
+
 @router.post("/{job_id}/cancel")
 def cancel_job(caller: Submitter, session: WriteSession, job_id: str) -> Response:
     """Cancel, and show the job again."""
     jobs.cancel(session, jobs.hold(session, caller.project_id, job_id), now())
     return RedirectResponse(f"/ui/jobs/{job_id}", 303)
+
+
+@router.post("/{job_id}/retry")
+def retry_job(caller: Submitter, session: WriteSession, job_id: str) -> Response:
+    """Queue a new job with the same specification, and show that one."""
+    moment = now()
+    old = jobs.hold(session, caller.project_id, job_id)
+    job = jobs.retry(session, old, new_id("job", moment), traceparent=None, created_by=caller.key_id, now=moment)
+    return RedirectResponse(f"/ui/jobs/{job.id}", 303)
 
 
 def _page(request: Request, session: Session, job: Job, template: str, **content: Any) -> Response:

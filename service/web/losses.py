@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from counterweight.contracts.loss_catalogue import catalogue
 from service.api.bodies import StrictRoute
 from service.api.dependencies import needs
 from service.web.templates import page
@@ -12,4 +13,4 @@ router = APIRouter(prefix="/ui/losses", route_class=StrictRoute, dependencies=[D
 @router.get("")
 def show_losses(request: Request) -> Response:
     """What each loss does, and when to use it."""
-    return page(request, "losses.html")
+    return page(request, "losses.html", losses=catalogue())

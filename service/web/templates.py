@@ -1,6 +1,5 @@
 """Templates become answers: the environment they are filled in, and the headers pages leave with."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -26,7 +25,7 @@ CONTENT_POLICY = (
 """Nothing inline, nothing evaluated, nothing from elsewhere: a name that holds markup stays a name."""
 
 
-def page(request: Request, template: str, status: int = 200, headers: Mapping[str, str] | None = None, /, **content: Any) -> HTMLResponse:
+def page(request: Request, template: str, code: int = 200, /, **content: Any) -> HTMLResponse:
     """Fill in a template; `content` is what it names."""
     always = {
         "address": str(request.base_url).rstrip("/"),
@@ -35,7 +34,8 @@ def page(request: Request, template: str, status: int = 200, headers: Mapping[st
         "now": datetime.now(UTC),
     }
     html = _environment().get_template(template).render(always | content)
-    return HTMLResponse(html, status, {"Content-Security-Policy": CONTENT_POLICY, **(headers or {})})
+    # Under `no-referrer` browsers say `Origin: null` of forms, and the guard could not tell ours from a foreign page's.
+    return HTMLResponse(html, code, {"Content-Security-Policy": CONTENT_POLICY, "Referrer-Policy": "same-origin"})
 
 
 def link(path: str, **query: str | None) -> str:

@@ -81,7 +81,7 @@ def test_a_filter_that_cannot_be_read_is_told_of_under_its_box(api: Api) -> None
 
 @BOTH
 @pytest.mark.parametrize("state", ["queued", "running", "cancelling", "succeeded", "failed", "cancelled"])
-@pytest.mark.parametrize("part", ["", "/evaluation", "/spec"])
+@pytest.mark.parametrize("part", ["", "/evaluation", "/spec", "/log"])
 def test_every_page_of_a_job_stands_in_every_state(api: Api, database: Database, state: str, part: str) -> None:
     with database.write() as session:
         job = make_job(session, state=state)  # type: ignore[arg-type]  # One of the states above.
@@ -90,6 +90,7 @@ def test_every_page_of_a_job_stands_in_every_state(api: Api, database: Database,
 
     assert answer.status_code == 200
     assert ("data-opens=" in answer.text) == (state in ("queued", "running"))
+    assert ("/retry" in answer.text) == (state in ("succeeded", "failed", "cancelled"))
 
 
 @BOTH
@@ -143,7 +144,19 @@ def test_a_job_is_cancelled_from_its_page(api: Api, database: Database) -> None:
 
     assert (answer.status_code, answer.headers["location"]) == (303, f"/ui/jobs/{job.id}")
     assert api.get(f"/api/v1/jobs/{job.id}").json()["state"] == "cancelled"
-    assert (again.status_code, "only a queued or running job" in again.text) == (409, True)
+    assert (again.status_code, "is for one that is queued or running" in again.text) == (409, True)
+
+
+@BOTH
+def test_a_job_is_run_again_from_its_page(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, state="failed", name="first")
+
+    answer = api.post(f"/ui/jobs/{job.id}/retry", data={})
+
+    again = api.get(answer.headers["location"].replace("/ui/", "/api/v1/")).json()
+    assert (again["retry_of"], again["state"], again["name"]) == (job.id, "queued", "first")
+    assert job.id in api.get(answer.headers["location"]).text
 
 
 @SQLITE

@@ -58,7 +58,7 @@ function showTab(tab) {
 /* Keys. */
 
 const PLACES = { j: "/ui/jobs", d: "/ui/datasets", l: "/ui/losses" };
-let wentAt = 0;
+let wentAt = -Infinity;
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
@@ -68,7 +68,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.timeStamp - wentAt < 1000 && PLACES[event.key]) return location.assign(PLACES[event.key]);
-  wentAt = event.key === "g" ? event.timeStamp : 0;
+  wentAt = event.key === "g" ? event.timeStamp : -Infinity;
   const acts = { "?": () => document.getElementById("help").showModal(), "/": search, j: () => step(1), k: () => step(-1), t: nextTheme };
   if (acts[event.key]) {
     event.preventDefault();
@@ -94,6 +94,21 @@ function moveTab(event) {
   showTab(next);
   next.focus();
 }
+
+/* A log stays at its end while it grows, unless somebody has scrolled up to read. */
+
+const END_PX = 40;
+
+function toEnd() {
+  for (const log of document.querySelectorAll("[data-follow]")) log.scrollTop = log.scrollHeight;
+}
+
+toEnd();
+document.addEventListener("htmx:before:swap", () => {
+  const log = document.querySelector("[data-follow]");
+  const isAtEnd = log && log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
+  if (isAtEnd) document.addEventListener("htmx:after:swap", toEnd, { once: true });
+});
 
 /* Pages that nobody looks at do not ask again and again. */
 

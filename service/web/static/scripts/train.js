@@ -2,6 +2,9 @@
 
 import { Problem, send, tell } from "./api.js";
 
+/** What "at least 0.9" in the form stands for. */
+const FLOOR = 0.9;
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
   const act = form.matches("[data-train]") ? train : form.matches("[data-retarget]") ? retarget : null;
@@ -29,11 +32,8 @@ async function train(form) {
 
 function chosenLosses(form) {
   return [...form.querySelectorAll("[name=loss]:checked")].map((box) => {
-    const loss = JSON.parse(box.value);
-    for (const field of box.closest(".choice").querySelectorAll("[name=gamma], [name=alpha]")) {
-      if (field.value !== "") loss[field.name] = JSON.parse(field.value);
-    }
-    return loss;
+    const fields = [...box.closest(".choice").querySelectorAll("[data-parameter]")].filter((field) => field.value !== "");
+    return { kind: box.value, ...Object.fromEntries(fields.map((field) => [field.dataset.parameter, JSON.parse(field.value)])) };
   });
 }
 
@@ -45,9 +45,13 @@ function common(form) {
   if (given.seed) training.seed = Number(given.seed);
   const spec = { dataset_id: form.dataset.dataset, training };
   if (given.name) spec.name = given.name;
-  if (given.learner) spec.learner = { kind: given.learner };
-  if (given.threshold) spec.evaluation = { threshold: { policy: given.threshold } };
+  if (given.kind) spec.learner = { kind: given.kind };
+  if (given.policy) spec.evaluation = { threshold: threshold(form.elements.policy.selectedOptions[0]) };
   return spec;
+}
+
+function threshold({ value, dataset }) {
+  return { policy: value, ...(dataset.needs && { [dataset.needs]: FLOOR }) };
 }
 
 async function retarget(form) {

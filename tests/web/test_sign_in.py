@@ -1,0 +1,50 @@
+"""The way in where keys exist, on each database."""
+
+import re
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.conftest import BACKENDS, fresh_database
+from tests.server import Server
+from tests.tables_of_numbers import two_blobs
+from tests.web.conftest import PageFactory
+
+KEY = secrets.token_hex(32)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with a key; it shadows the open one of the other tests."""
+    folder = tmp_path_factory.mktemp("keyed")
+    with (
+        fresh_database(request.param, folder, request) as url,
+        Server(folder / "home", database_url=url, workers="1", devices="cpu", bootstrap_key=KEY) as running,
+    ):
+        yield running
+
+
+def test_a_key_lets_a_browser_in_until_it_signs_out(open_page: PageFactory) -> None:
+    page = open_page("/ui/datasets")
+
+    expect(page).to_have_url(re.compile("/ui/sign-in"))
+    page.get_by_label("API key").fill(KEY)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_url(re.compile("/ui/datasets$"))
+    assert page.evaluate("document.cookie") == ""
+    page.locator("input[type=file]").set_input_files({"name": "blobs.csv", "mimeType": "text/csv", "buffer": two_blobs(200, 20)})
+    page.get_by_label("Target").fill("event")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("button", name="Start training")).to_be_visible()
+    page.get_by_label("Learner").select_option("linear")
+    page.get_by_label("Most epochs").fill("2")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("[data-row]")).to_have_count(3)
+    expect(page.locator(".state-succeeded[class~=state]")).to_have_count(3)
+    page.get_by_role("button", name="Sign out").click()
+
+    expect(page).to_have_url(re.compile("/ui/sign-in$"))
+    page.goto("/ui/jobs")
+    expect(page).to_have_url(re.compile("/ui/sign-in"))
