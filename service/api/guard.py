@@ -16,7 +16,7 @@ from service.persistence import keys
 from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
 
-PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/ui/sign-in", "/ui/sign-out"})
+PUBLIC = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/errors", "/ui/sign-in", "/ui/sign-out"})
 PUBLIC_BELOW = ("/static/",)
 """What needs no key, and below which nothing does: pages and their files. What pages show they ask for with the user's key."""
 

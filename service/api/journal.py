@@ -11,7 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import CODES, refusal_of
+from service.api.codes import CODES
+from service.api.problems import refusal_of
 from service.domain.errors import ServiceError
 
 logger = logging.getLogger(__name__)

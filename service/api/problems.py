@@ -1,9 +1,8 @@
-"""Every way this service says no: the closed list of codes, and what each means in HTTP."""
+"""How this service says no: refusals become problems, each with a code of the closed list in `codes.py`."""
 
 import errno
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
@@ -14,70 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
 
 from counterweight.contracts.problems import FieldError, Problem, problem_type
+from service.api.codes import CODES
 from service.domain.errors import Invalid, NotReady, RangeNotSatisfiable, ServiceError, StorageFull, WrongState
 
 MEDIA_TYPE = "application/problem+json"
 
-
-@dataclass(frozen=True)
-class Meaning:
-    """The HTTP status of a code, and its name for people."""
-
-    status: int
-    title: str
-
-
-_INVALID = Meaning(422, "The request cannot be carried out as written")
-
-CODES: dict[str, Meaning] = {
-    "malformed_json": Meaning(400, "The body is not JSON"),
-    "malformed_request": Meaning(400, "The request cannot be read"),
-    "client_disconnected": Meaning(400, "The client went away before its request had arrived"),
-    "unauthenticated": Meaning(401, "An API key is needed"),
-    "forbidden": Meaning(403, "The API key may not do this"),
-    "foreign_origin": Meaning(403, "Requests from other sites' pages are refused"),
-    "not_found": Meaning(404, "There is no such thing"),
-    "method_not_allowed": Meaning(405, "This address does not take this method"),
-    "not_acceptable": Meaning(406, "It is not to be had in this form"),
-    "wrong_state": Meaning(409, "Its present state does not allow this"),
-    "dataset_not_ready": Meaning(409, "The dataset is still being read"),
-    "idempotency_in_flight": Meaning(409, "The first request of this key is still being answered"),
-    "idempotency_secret": Meaning(409, "An answer with a secret is given only once"),
-    "stale_version": Meaning(412, "It was changed in the meantime"),
-    "too_large": Meaning(413, "Too many bytes"),
-    "unsupported_media_type": Meaning(415, "This content type is not taken here"),
-    "range_not_satisfiable": Meaning(416, "None of this lies in the file"),
-    "host_not_allowed": Meaning(421, "This server does not answer to that name"),
-    "invalid": _INVALID,
-    "idempotency_mismatch": Meaning(422, "The idempotency key was used for something else"),
-    "bad_cursor": _INVALID,
-    "bad_filter": _INVALID,
-    "bad_sort": _INVALID,
-    "empty_file": _INVALID,
-    "dataset_failed": Meaning(422, "The dataset could not be read"),
-    "target_missing": _INVALID,
-    "target_mismatch": _INVALID,
-    "target_continuous": _INVALID,
-    "target_excluded": _INVALID,
-    "single_class": _INVALID,
-    "class_too_rare": _INVALID,
-    "first_key_not_admin": _INVALID,
-    "class_missing_from_part": _INVALID,
-    "split_mismatch": _INVALID,
-    "test_dataset_mismatch": _INVALID,
-    "unknown_column": _INVALID,
-    "not_a_part_column": _INVALID,
-    "no_features": _INVALID,
-    "positive_label_unknown": _INVALID,
-    "positive_label_not_binary": _INVALID,
-    "several_classes": Meaning(422, "This is for two classes"),
-    "loss_mismatch": _INVALID,
-    "headers_too_large": Meaning(431, "Too many or too large headers"),
-    "internal": Meaning(500, "The service failed"),
-    "unavailable": Meaning(503, "The service cannot answer now"),
-    "storage_full": Meaning(507, "No room is left"),
-}
-"""The closed list: a client may rely on every `code` of an answer being one of these."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_ROOM = re.compile("disk is full|No space left")

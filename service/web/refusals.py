@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import Scope
 
 from service.api import problems
-from service.api.problems import CODES
+from service.api.codes import CODES
 from service.domain.errors import ServiceError, Unauthenticated
 from service.web.templates import link, page
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
+from service.api.codes import CODES
 
 import service
 from counterweight.settings import ServerSettings
@@ -14,7 +15,6 @@ from service.api.app import make_app
 from service.api.bodies import StrictRoute
 from service.api.dependencies import public
 from service.api.guard import is_public
-from service.api.problems import CODES
 from service.persistence.database import Database
 from service.persistence.files import Files
 
@@ -51,7 +51,7 @@ OPERATIONS = {
 }
 """What the contract names: a route is added here and there together."""
 
-HIDDEN = ("/openapi.json", "/static/", "/ui/")
+HIDDEN = ("/openapi.json", "/static/", "/docs", "/ui/")
 """What is for browsers, and the description itself."""
 
 WITHOUT_KEY = ("/ui/sign-in", "/ui/sign-out")
