@@ -38,7 +38,7 @@ class Confusion extends EvaluationFigure {
 
   redraw(width = this.width) {
     this.width = width;
-    if (this.isReady() && this.missing() === null) this.body.replaceChildren(this.matrix());
+    if (this.isReady()) this.body.replaceChildren(this.matrix());
   }
 
   /** Return `{labels, counts}` as they are at the threshold; the positive class comes last. */

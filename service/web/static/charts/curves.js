@@ -54,6 +54,10 @@ class Curves extends Figure {
     document.removeEventListener("themechange", this.repaint);
   }
 
+  isReady() {
+    return this.panels.size > 0;
+  }
+
   /** Follow the job until it has ended or the page has gone. */
   async load() {
     this.uPlot = await uPlot();

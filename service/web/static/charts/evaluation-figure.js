@@ -24,7 +24,7 @@ export class EvaluationFigure extends Figure {
   }
 
   isReady() {
-    return Boolean(this.store?.evaluation);
+    return Boolean(this.store?.evaluation) && this.missing() === null;
   }
 
   /** Draw anew where the curves are others, else only move the marks. */
@@ -45,10 +45,6 @@ export class EvaluationFigure extends Figure {
   }
 
   redraw(width) {
-    if (this.isReady() && this.missing() !== null) {
-      this.width = width ?? this.width;
-      return;
-    }
     super.redraw(width);
     if (this.drawing()) this.mark();
   }

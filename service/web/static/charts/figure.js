@@ -49,7 +49,7 @@ export class Figure extends HTMLElement {
       "details",
       { class: "chart-save" },
       html("summary", { class: "chart-quiet" }, "Save"),
-      html("div", {}, this.formats().map(([name, run]) => html("button", { type: "button", onclick: () => { menu.open = false; run(); } }, name))),
+      html("div", {}, this.formats().map(([name, run]) => html("button", { type: "button", onclick: () => { menu.open = false; if (this.isReady()) run(); } }, name))),
     );
     menu.addEventListener("focusout", (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; });
     menu.addEventListener("keydown", (event) => { if (event.key === "Escape") menu.open = false; });
@@ -89,12 +89,13 @@ export class Figure extends HTMLElement {
     if (!this.listing.hidden) this.list();
   }
 
+  /** Tell that there is something to draw, to list and to save. */
   isReady() {
     return true;
   }
 
   list() {
-    this.listing.replaceChildren(tableOf(this.table(), this.heading));
+    this.listing.replaceChildren(...(this.isReady() ? [tableOf(this.table(), this.heading)] : []));
   }
 
   flip() {

@@ -1,5 +1,6 @@
 // <cw-roc data-src="/api/v1/jobs/…/evaluation">: hits against false alarms, and chance level beside it.
 
+import { reasonInWords } from "./operating.js";
 import { OperatingCurve } from "./operating-curve.js";
 
 class Roc extends OperatingCurve {
@@ -8,7 +9,7 @@ class Roc extends OperatingCurve {
 
   missing() {
     const reason = this.store.metrics.roc_auc?.reason;
-    return this.store.curves.roc === null ? `Undefined: ${reason ?? "a class has no rows in this part"}.` : null;
+    return this.store.curves.roc === null ? `Undefined: ${reasonInWords(reason) || "a class has no rows"} in this part.` : null;
   }
 
   about() {
