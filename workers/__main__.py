@@ -23,6 +23,9 @@ SCHEMA_TIMEOUT_S = 60
 def main() -> int:
     settings = read_server_settings()
     logs.configure(settings.log_format)
+    if "--supervised" in sys.argv:
+        # Before all that may wait: nobody would end an orphan that waits.
+        threading.Thread(target=_die_with_supervisor, daemon=True).start()
     try:
         lock = locks.hold(settings.home / "agent.lock", PREDECESSOR_TIMEOUT_S)
         if lock is None:
@@ -39,8 +42,6 @@ def main() -> int:
     agent = Agent(database, files, devices.slots(settings), name, settings.lease_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())
-    if "--supervised" in sys.argv:
-        threading.Thread(target=_die_with_supervisor, daemon=True).start()
     agent.run()
     database.close()
     lock.close()

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 import sysconfig
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from service.persistence import locks
 from tests.client.conftest import BINARY, CommandLine
 from tests.server import Server
 
@@ -48,7 +50,6 @@ def test_migrate_makes_the_database(apart: CommandLine, tmp_path: Path) -> None:
     assert (tmp_path / "home" / "counterweight.db").exists()
 
 
-@pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
 @pytest.mark.parametrize(
     ("url", "words"),
     [
@@ -59,8 +60,8 @@ def test_migrate_makes_the_database(apart: CommandLine, tmp_path: Path) -> None:
         ("sqlite:///:memory:", "names no file"),
     ],
 )
-def test_a_database_that_cannot_be_is_refused_without_its_password(apart: CommandLine, command: str, url: str, words: str) -> None:
-    refused = apart.run(command, database_url=url, bind="127.0.0.1:0")
+def test_a_database_that_cannot_be_is_refused_without_its_password(apart: CommandLine, url: str, words: str) -> None:
+    refused = apart.run("migrate", database_url=url)
 
     assert refused.returncode == 2
     assert "COUNTERWEIGHT_DATABASE_URL" in refused.stderr
@@ -92,6 +93,20 @@ def test_an_api_without_its_database_says_so_at_each_try(apart: CommandLine) -> 
     assert "cannot reach postgresql+psycopg://127.0.0.1:9/record" in told[1]
     assert "starting it again" in told[2]
     assert process.returncode == 0
+
+
+def test_a_worker_that_waits_ends_with_its_supervisor(apart: CommandLine, tmp_path: Path) -> None:
+    with closing(locks.hold(tmp_path / "home" / "agent.lock") or pytest.fail("the home is in use")):
+        worker = subprocess.Popen(
+            [sys.executable, "-P", "-m", "workers", "--supervised"],
+            env=apart.environment(home=str(tmp_path / "home")),
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        told = worker.communicate(timeout=60)[1]  # Closes its standard input, as the kernel does when a supervisor is gone.
+
+    assert (worker.returncode, told) == (1, "")
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate"])
