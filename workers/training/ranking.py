@@ -22,7 +22,7 @@ class Ranking(ScoreCounts):
 
 def ranked(scores: Floats, is_positive: Truths) -> Ranking:
     """Sort once; everything else needs no second sort."""
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)  # a stable sort takes four times as long, and the order within a group says nothing
     falling = scores[order]
     starts_group = np.ones(len(scores), dtype=bool)
     starts_group[1:] = falling[1:] != falling[:-1]
