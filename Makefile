@@ -11,7 +11,7 @@ help:
 	@echo "make serve   the service on http://127.0.0.1:8321"
 	@echo "make test    the whole suite, on SQLite and, where one answers, on PostgreSQL"
 	@echo "make check   format, lint, types, import rules"
-	@echo "make bench   how soon the service answers and trains, and what it costs when idle; how long lists take"
+	@echo "make bench   speeds beside peers and limits, as ratios; BENCH='--only ingest --csv-mb 200' picks"
 
 setup: $(READY)
 
@@ -39,5 +39,4 @@ check: $(READY)
 	$(BIN)/python -m pytest -q tests/test_imports.py
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.first_contact
-	$(BIN)/python -m benchmarks.lists
+	$(BIN)/python -m benchmarks $(BENCH)

@@ -1,7 +1,4 @@
-"""What a user feels first: how long until the service answers, until a job takes its first step, and what the idle API costs.
-
-Run with `python -m benchmarks.first_contact` from the repository; prints one line a figure, each beside its limit.
-"""
+"""What a user feels first: how long until the service answers, until a job takes its first step, and what the idle API costs."""
 
 import statistics
 import sys
@@ -12,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.figures import Figure, at_most
 from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 
@@ -20,7 +18,7 @@ HEAVY = ("torch", "duckdb", "pandas", "numpy", "pyarrow")
 ONE_STEP_AN_EPOCH = {"max_epochs": 3, "batch_size": 100_000, "early_stopping": None}
 
 
-def main() -> None:
+def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         fresh, again = zip(*(_seconds_to_answer(Path(folder) / f"home{round_}") for round_ in range(ROUNDS)), strict=True)
         with Server(Path(folder) / "home") as server:
@@ -30,11 +28,13 @@ def main() -> None:
             api = server.part("service.api")
             loaded = [name for name in HEAVY if any(f"/{name}/" in map_.path for map_ in api.memory_maps())]
             memory = api.memory_info().rss / 1e6
-    _print("serve to first 200, new home", statistics.median(fresh), 2.0, "s")
-    _print("serve to first 200, existing home", statistics.median(again), 2.0, "s")
-    _print("warm submit to first optimiser step", statistics.median(first_steps), 0.5, "s")
-    _print("idle API process after every route was called", memory, 150.0, "MB")
-    print(f"heavy libraries in the API process: {', '.join(loaded) or 'none'} (limit: none)")
+    return [
+        at_most("serve to first 200, new home", statistics.median(fresh), 2.0, "s"),
+        at_most("serve to first 200, existing home", statistics.median(again), 2.0, "s"),
+        at_most("warm submit to first optimiser step", statistics.median(first_steps), 0.5, "s"),
+        at_most("idle API process after every route was called", memory, 150.0, "MB"),
+        Figure("heavy libraries in the API process", ", ".join(loaded) or "none", "limit none", 0.0 if loaded else 1.0),
+    ]
 
 
 def _seconds_to_answer(home: Path) -> tuple[float, float]:
@@ -69,11 +69,3 @@ def _call_every_route(server: Server) -> None:
         for method in operations:
             body: dict[str, Any] = {"json": {}} if method in ("post", "put", "patch") else {}
             httpx.request(method.upper(), f"{server.url}{known}", timeout=30, **body)
-
-
-def _print(what: str, value: float, limit: float, unit: str) -> None:
-    print(f"{what}: {value:.3g} {unit} (limit {limit:g} {unit})")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,5 @@
-"""How long a page of jobs takes when there are ten thousand: the newest, those of a state, and the best by a metric.
+"""How long a page of jobs takes when there are ten thousand: the newest, those of a state, and the best by a metric."""
 
-Run with `python -m benchmarks.lists [jobs]` from the repository; prints one line a list, beside its limit.
-"""
-
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,12 +10,14 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from benchmarks.figures import Figure, at_most
 from counterweight.contracts.ids import new_id
 from service.persistence.database import Database
 from service.persistence.tables import FinalMetric, Job, Series
 from tests.factories import START, make_job
 from tests.server import Server
 
+JOBS = 10_000
 ROUNDS = 200
 LIMIT_MS = 50.0
 METRICS = tuple(f"{split}/{name}" for split in ("validation", "test") for name in ("average_precision", "roc_auc", "log_loss", "mcc", "f1"))
@@ -33,18 +30,17 @@ LISTS: dict[str, dict[str, str]] = {
 }
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+def measure() -> list[Figure]:
+    figures = []
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder) / "home", workers="0") as server:
         database = Database(f"sqlite:///{server.home}/counterweight.db")
         with database.write() as session:
-            _fill(session, count)
+            _fill(session, JOBS)
         database.close()
         for name, params in LISTS.items():
             seconds = sorted(_seconds(server, params))
-            middle, slowest = 1000 * statistics.median(seconds), 1000 * seconds[int(0.99 * len(seconds))]
-            verdict = "ok" if slowest <= LIMIT_MS else "MISSED"
-            print(f"{name:<26} of {count:,} jobs: median {middle:6.1f} ms, p99 {slowest:6.1f} ms (limit {LIMIT_MS:g} ms) {verdict}")
+            figures.append(at_most(f"a page of {JOBS:,} jobs, {name}, p99", 1000 * seconds[int(0.99 * len(seconds))], LIMIT_MS, "ms"))
+    return figures
 
 
 def _fill(session: Session, count: int) -> None:
@@ -72,7 +68,3 @@ def _seconds(server: Server, params: dict[str, str]) -> Iterator[float]:
         started = time.perf_counter()
         assert server.client.get("/jobs", params=params).status_code == 200
         yield time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    main()
