@@ -14,8 +14,9 @@ from service.domain import filters, sorting
 from service.domain.errors import Invalid, NotFound
 from service.persistence import artifacts, datasets, jobs, logs
 from service.persistence.tables import Job
+from service.web.samples import samples_of
 from service.web.settings import settings_of
-from service.web.templates import page
+from service.web.templates import address, page
 
 router = APIRouter(prefix="/ui/jobs", route_class=StrictRoute, include_in_schema=False)
 
@@ -86,7 +87,7 @@ def show_evaluation(request: Request, caller: Reader, session: ReadSession, job_
 def show_spec(request: Request, caller: Reader, session: ReadSession, job_id: str) -> Response:
     """What was asked for, what of it is not the default, and the same as code."""
     job = jobs.get(session, caller.project_id, job_id)
-    return _page(request, session, job, "job_spec.html", groups=settings_of(job.spec))
+    return _page(request, session, job, "job_spec.html", groups=settings_of(job.spec), samples=samples_of(job.spec, address(request)))
 
 
 @router.get("/{job_id}/log")

@@ -28,7 +28,7 @@ CONTENT_POLICY = (
 def page(request: Request, template: str, code: int = 200, /, **content: Any) -> HTMLResponse:
     """Fill in a template; `content` is what it names."""
     always = {
-        "address": str(request.base_url).rstrip("/"),
+        "address": address(request),
         "path": request.url.path,
         "caller": request.scope["state"].get("caller"),
         "now": datetime.now(UTC),
@@ -36,6 +36,11 @@ def page(request: Request, template: str, code: int = 200, /, **content: Any) ->
     html = _environment().get_template(template).render(always | content)
     # Under `no-referrer` browsers say `Origin: null` of forms, and the guard could not tell ours from a foreign page's.
     return HTMLResponse(html, code, {"Content-Security-Policy": CONTENT_POLICY, "Referrer-Policy": "same-origin"})
+
+
+def address(request: Request) -> str:
+    """Where this server is, as the browser sees it."""
+    return str(request.base_url).rstrip("/")
 
 
 def link(path: str, **query: str | None) -> str:

@@ -1,16 +1,20 @@
 """Pages as the server writes them, before any script runs: what they hold, who sees them, and how refusals look."""
 
+import json
 import re
+import shlex
 from urllib.parse import urlencode
 
 import pytest
 
+from counterweight.contracts.jobs import JobSpec
 from counterweight.settings import ServerSettings
 from service.api.app import make_app
 from service.persistence import keys
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import DEFAULT_PROJECT
+from service.web.samples import asked, samples_of
 from tests.api.conftest import Api
 from tests.api.test_guard import make_key
 from tests.factories import make_dataset, make_job, make_project
@@ -118,6 +122,26 @@ def test_settings_that_are_not_the_default_stand_out(api: Api, database: Databas
     assert ("kind", "focal") in changed
     assert "learning_rate" not in dict(changed)
     assert "gamma" not in dict(changed)
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"loss": {"kind": "focal", "gamma": 3.0, "alpha": "balanced"}, "training": {"max_epochs": 7, "early_stopping": None}},
+        {"split": {"kind": "column", "column": "part"}, "evaluation": {"threshold": {"policy": "recall_floor", "recall": 0.8}}},
+    ],
+)
+def test_the_code_of_a_job_asks_for_the_same_job(database: Database, fields: dict[str, object]) -> None:
+    with database.write() as session:
+        spec = make_job(session, name="it's", labels={"team": "risk"}, **fields).spec  # type: ignore[arg-type]  # As JSON has them.
+
+    again = JobSpec.model_validate(asked(spec))
+
+    assert again.model_dump() == spec.model_dump()
+    shell = shlex.split(samples_of(spec, "http://localhost")["curl"])
+    assert json.loads(shell[-1]) == asked(spec)
 
 
 @SQLITE
