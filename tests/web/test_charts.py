@@ -94,6 +94,13 @@ def test_keys_move_the_threshold_from_one_decision_to_the_next(open_page: PageFa
     expect(tile(page, "Precision")).to_contain_text("no row is called positive")
 
 
+def test_one_way_to_probabilities_is_in_force(open_page: PageFactory, world: World) -> None:
+    page = open_page(f"/ui/jobs/{world.job_id}/evaluation")
+
+    expect(page.locator("cw-calibration .chart-in-force")).to_have_count(1)
+    expect(page.locator("tr.chosen")).to_have_count(1)
+
+
 def test_prices_mark_the_cheapest_threshold(open_page: PageFactory, world: World) -> None:
     page = open_page(f"/ui/jobs/{world.job_id}/evaluation")
 
