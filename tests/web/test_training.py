@@ -98,3 +98,15 @@ def test_a_job_s_log_is_there_to_read(open_page: PageFactory, world: World) -> N
 
     expect(page.get_by_role("log")).to_be_visible()
     assert page.locator(".log-line").count() > 0
+
+
+def test_a_job_s_code_is_copied(open_page: PageFactory, world: World) -> None:
+    page = open_page(f"/ui/jobs/{world.job_id}/spec", permissions=["clipboard-read", "clipboard-write"])
+
+    page.get_by_role("tab", name="Python").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.get_by_role("tabpanel", name="curl").get_by_role("button", name="Copy").click()
+
+    expect(page.locator(".copied")).to_have_count(1)
+    assert page.evaluate("navigator.clipboard.readText()").startswith("curl http://127.0.0.1:")

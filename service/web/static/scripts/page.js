@@ -40,8 +40,10 @@ document.addEventListener("click", (event) => {
 });
 
 async function copy(button) {
-  const text = button.dataset.copy || button.parentElement.querySelector("pre").textContent;
-  await navigator.clipboard.writeText(text);
+  const source = button.dataset.copy ? button : button.parentElement.querySelector("pre");
+  // Browsers lend the clipboard to encrypted and local pages only; elsewhere the text is selected, for the user to copy.
+  if (!navigator.clipboard) return getSelection().selectAllChildren(source);
+  await navigator.clipboard.writeText(source.textContent.trim());
   button.classList.add("copied");
   setTimeout(() => button.classList.remove("copied"), 1500);
 }
