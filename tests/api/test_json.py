@@ -182,7 +182,7 @@ def test_a_body_over_a_mebibyte_is_refused(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-@pytest.mark.parametrize("query", ["dry_run=true", "sort=-created_at", "limit=1"])
+@pytest.mark.parametrize("query", ["dryrun=true", "sort=-created_at", "limit=1"])
 def test_an_unknown_query_parameter_is_refused(api: Api, database: Database, query: str) -> None:
     with database.write() as session:
         dataset = make_dataset(session)

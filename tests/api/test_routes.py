@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from service.api.codes import CODES
 
 import service
 from counterweight.settings import ServerSettings
 from service.api.app import make_app
 from service.api.bodies import StrictRoute
+from service.api.codes import CODES
 from service.api.dependencies import public
 from service.api.guard import is_public
 from service.persistence.database import Database
