@@ -21,7 +21,8 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
 
 PIECE_BYTES = 256 * 1024
 
-_FILE = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in (*artifacts.MEDIA_TYPES.values(), artifacts.ANY_BYTES)}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_FILE = {kind: {} if kind == "application/json" else _BYTES for kind in (artifacts.ANY_BYTES, *artifacts.MEDIA_TYPES.values())}
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": _FILE},
     206: {"description": "The part that a single `Range` asks for.", "content": _FILE},
