@@ -98,7 +98,6 @@ def test_one_way_to_probabilities_is_in_force(open_page: PageFactory, world: Wor
     page = open_page(f"/ui/jobs/{world.job_id}/evaluation")
 
     expect(page.locator("cw-calibration .chart-in-force")).to_have_count(1)
-    expect(page.locator("tr.chosen")).to_have_count(1)
 
 
 def test_prices_mark_the_cheapest_threshold(open_page: PageFactory, world: World) -> None:
