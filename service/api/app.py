@@ -3,18 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from counterweight.contracts.datasets import DatasetOptions, NewDataset
 from counterweight.settings import ServerSettings
 from service.api import artifacts, datasets, jobs, keys, logs, losses, operating, probes, problems
 from service.api.dependencies import Service
+from service.api.describing import describe
 from service.api.etags import Snapshots
 from service.api.guard import Guard, authenticator
 from service.api.held import Held
@@ -25,7 +23,6 @@ from service.persistence.files import Files
 from service.web import pages, refusals, static_files
 
 PREFIX = "/api/v1"
-DESCRIPTION = "Upload a table whose classes are unequal, say which loss, and get trained, calibrated, honestly compared classifiers."
 
 
 def make_app(settings: ServerSettings, database: Database, files: Files) -> FastAPI:
@@ -54,7 +51,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
         ],
     )
     app.state.service = service
-    app.openapi = lambda: _describe(app)  # type: ignore[method-assign]  # FastAPI's documented way.
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way.
     app.add_exception_handler(HTTPException, problems.http_error)
     app.include_router(probes.router)
     app.include_router(static_files.router)
@@ -64,16 +61,3 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
         api.include_router(part.router)
     app.include_router(api)
     return app
-
-
-def _describe(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        described = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-        components = described["components"]
-        for kind in (NewDataset, DatasetOptions):  # The body of an upload is read by hand, so FastAPI does not see them.
-            own = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-            components["schemas"] |= own.pop("$defs", {}) | {kind.__name__: own}
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key: `cw_…`."}}
-        described["security"] = [{"key": []}, {}]
-        app.openapi_schema = described
-    return app.openapi_schema

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 
 import service
+from counterweight.contracts import evaluation, learners, losses, splits
 from counterweight.settings import ServerSettings
 from service.api.app import make_app
 from service.api.bodies import StrictRoute
@@ -165,3 +166,26 @@ def _codes(path: Path) -> list[str]:
             found += [keyword.value for keyword in node.keywords if keyword.arg == "code" and name in ("Invalid", "WrongState", "NotReady")]
             found += node.args[:1] if name == "refused" else node.args[1:2] if name == "Invalid.at" else []
     return [str(code.value) for code in found if isinstance(code, ast.Constant)]
+
+
+def test_openapi_shows_each_member_of_each_union_with_an_example_that_is_one(app: FastAPI) -> None:
+    schemas = app.openapi()["components"]["schemas"]
+    members = {
+        reference.rpartition("/")[2]
+        for schema in _objects(schemas)
+        if isinstance(schema.get("discriminator"), dict)
+        for reference in schema["discriminator"]["mapping"].values()
+    }
+
+    assert {"Focal", "Mlp", "ColumnSplit", "MinCost"} <= members
+    for name in members:
+        [kind] = [getattr(room, name) for room in (losses, learners, splits, evaluation) if hasattr(room, name)]
+        assert schemas[name]["examples"]
+        for example in schemas[name]["examples"]:
+            kind.model_validate(example)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, dict):
+        return [value, *(found for inner in value.values() for found in _objects(inner))]
+    return [found for inner in value for found in _objects(inner)] if isinstance(value, list) else []
