@@ -37,7 +37,9 @@ def empty_postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 def metadata_folder(name: str) -> Path:
     found = distribution(name)
-    return Path(str(found.locate_file(next(file for file in found.files or [] if file.name == "METADATA")))).parent
+    # An editable installation leaves an egg-info among the sources, which is found first.
+    files = [file for file in found.files or [] if file.name in ("METADATA", "PKG-INFO")]
+    return Path(str(found.locate_file(files[0]))).parent
 
 
 @pytest.fixture(scope="module")

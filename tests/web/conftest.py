@@ -1,4 +1,4 @@
-"""The dashboard in a real browser, on a real server: one of each for all tests."""
+"""The dashboard in a real browser, a file's tests sharing one, on a real server that all share."""
 
 import os
 import shutil
@@ -25,7 +25,8 @@ document.addEventListener("securitypolicyviolation", (event) =>
 PageFactory = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+# Not of the session: Playwright keeps an event loop in this thread while it runs, and other files' tests want to run theirs.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: `apt-get install chromium` brings one")
