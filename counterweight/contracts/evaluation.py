@@ -222,7 +222,7 @@ class CalibrationCandidate(View):
     """
 
     kind: Literal["raw", "corrected", "fitted"]
-    method: Literal["none", "analytic", "platt", "temperature", "isotonic"]
+    method: Literal["none", "analytic", "platt", "temperature", "beta", "isotonic"]
     parameters: dict[str, float] = {}
     validation: CalibrationFigures | None = None
     test: CalibrationFigures | None = None
@@ -237,7 +237,7 @@ class Calibration(View):
     """
 
     chosen: Literal["raw", "corrected", "fitted"]
-    method: Literal["none", "analytic", "platt", "temperature", "isotonic"]
+    method: Literal["none", "analytic", "platt", "temperature", "beta", "isotonic"]
     parameters: dict[str, float]
     before: CalibrationFigures
     after: CalibrationFigures

@@ -10,6 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from workers.training.calibrators import (
     KINDS,
+    Beta,
     Calibrator,
     Identity,
     Isotonic,
@@ -18,6 +19,7 @@ from workers.training.calibrators import (
     Temperature,
     Unfit,
     apply,
+    fit_beta,
     fit_isotonic,
     fit_platt,
     fit_temperature,
@@ -56,6 +58,26 @@ def test_temperature_is_where_no_other_is_better() -> None:
 
     at = float(np.log(found.temperature))
     assert loss(at) < min(loss(at - 1e-4), loss(at + 1e-4))
+
+
+def test_beta_with_equal_slopes_is_platt_s_line() -> None:
+    log_p, _ = noisy(100)
+
+    bent, straight = Beta(hit=0.7, miss=0.7, intercept=-0.2), Platt(slope=0.7, intercept=-0.2)
+
+    np.testing.assert_allclose(apply(bent, log_p), apply(straight, log_p), rtol=1e-12)
+
+
+def test_beta_finds_the_slopes_that_bent_the_probabilities() -> None:
+    source = np.random.default_rng(0)
+    odds = source.normal(0, 3, 100_000)
+    log_p = np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], axis=1)
+    truth = Beta(hit=0.3, miss=1.5, intercept=0.5)
+    labels = (source.random(len(odds)) < np.exp(apply(truth, log_p)[:, 1])).astype(int)
+
+    found = fit_beta(log_p, labels)
+
+    assert (found.hit, found.miss, found.intercept) == pytest.approx((0.3, 1.5, 0.5), rel=0.1)
 
 
 def test_isotonic_passes_through_the_middles_of_scikit_learn_s_blocks() -> None:
@@ -104,7 +126,12 @@ def test_no_rows_make_a_probability_of_nought_or_one(rows: list[tuple[int, bool]
 def test_exchanging_the_two_classes_exchanges_their_probabilities(seed: int, kind: Kind) -> None:
     log_p, labels = noisy(300, seed=seed, digits=1)
 
-    after = apply(kind.fit(log_p, labels), log_p)
+    try:
+        after = apply(kind.fit(log_p, labels), log_p)
+    except Unfit:
+        with pytest.raises(Unfit):
+            kind.fit(log_p[:, ::-1], 1 - labels)
+        return
 
     other = apply(kind.fit(log_p[:, ::-1], 1 - labels), log_p[:, ::-1])
     np.testing.assert_allclose(other[:, ::-1], after, rtol=1e-6, atol=1e-9)
@@ -129,6 +156,8 @@ def test_a_line_that_falls_is_refused() -> None:
 def test_equal_scores_allow_no_line() -> None:
     with pytest.raises(Unfit, match="constant_scores"):
         fit_platt(np.log(np.full((10, 2), 0.5)), np.arange(10) % 2)
+    with pytest.raises(Unfit, match="constant_scores"):
+        fit_beta(np.log(np.full((10, 2), 0.5)), np.arange(10) % 2)
 
 
 def test_separable_rows_have_no_temperature() -> None:
@@ -140,7 +169,13 @@ def test_separable_rows_have_no_temperature() -> None:
 
 @pytest.mark.parametrize(
     "calibrator",
-    [Identity(), Platt(slope=0.5, intercept=-1), Temperature(temperature=2), Isotonic(before=[0.0], after=[1.0])],
+    [
+        Identity(),
+        Platt(slope=0.5, intercept=-1),
+        Temperature(temperature=2),
+        Beta(hit=1, miss=2, intercept=0),
+        Isotonic(before=[0.0], after=[1.0]),
+    ],
     ids=lambda calibrator: str(calibrator.method),
 )
 def test_every_calibrator_survives_its_json(calibrator: Calibrator) -> None:

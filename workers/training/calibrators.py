@@ -42,6 +42,19 @@ class Temperature(View):
     temperature: float
 
 
+class Beta(View):
+    """Log-odds of the second class of two: `hit` times ln p, less `miss` times ln(1 - p), plus the intercept.
+
+    A bent line: it has slope `hit` where the class is improbable and `miss` where it is probable; with both equal it is Platt's.
+    Kull, Silva Filho and Flach, 2017, doi:10.1214/17-EJS1338SI.
+    """
+
+    method: Literal["beta"] = "beta"
+    hit: float
+    miss: float
+    intercept: float
+
+
 class Isotonic(View):
     """Log-odds of the second class of two, straight between knots and shifted beyond them."""
 
@@ -50,7 +63,7 @@ class Isotonic(View):
     after: list[float]
 
 
-Calibrator: TypeAlias = Annotated[Identity | Platt | Temperature | Isotonic, Field(discriminator="method")]
+Calibrator: TypeAlias = Annotated[Identity | Platt | Temperature | Beta | Isotonic, Field(discriminator="method")]
 
 
 class Unfit(Exception):
@@ -61,7 +74,7 @@ class Unfit(Exception):
 class Kind:
     """How a calibrator is fitted to log-probabilities (N, C) and labels (N,), and how many rows that takes."""
 
-    method: Literal["platt", "temperature", "isotonic"]
+    method: Literal["platt", "temperature", "beta", "isotonic"]
     fit: Callable[[Floats, Ints], Calibrator]
     fits_several_classes: bool = False
     fewest_rows: int = 0
@@ -78,6 +91,8 @@ def apply(calibrator: Calibrator, log_p: Floats) -> Floats:
             return np.asarray(scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True))
         case Platt():
             odds = calibrator.slope * _odds(log_p) + calibrator.intercept
+        case Beta():
+            odds = calibrator.hit * log_p[:, 1] - calibrator.miss * log_p[:, 0] + calibrator.intercept
         case Isotonic():
             odds = _through_knots(_odds(log_p), np.asarray(calibrator.before), np.asarray(calibrator.after))
     return np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], axis=1)
@@ -97,10 +112,21 @@ def fit_platt(log_p: Floats, labels: Ints) -> Platt:
     if spread == 0:
         raise Unfit("constant_scores")
     x = np.stack([(odds - middle) / spread, np.ones(len(odds))], axis=1)
-    slope, intercept = _logistic_regression(x, np.where(labels == 1, *_soft_targets(labels == 1)))
+    slope, intercept = _logistic_regression(x, np.where(labels == 1, *_soft_targets(labels == 1))).tolist()
     if slope <= 0:
         raise Unfit("not_increasing")
     return Platt(slope=slope / spread, intercept=intercept - slope * middle / spread)
+
+
+def fit_beta(log_p: Floats, labels: Ints) -> Beta:
+    """Fit both slopes by logistic regression on softened targets. Unfit when one of them does not rise."""
+    if np.ptp(_odds(log_p)) == 0:
+        raise Unfit("constant_scores")
+    x = np.stack([log_p[:, 1], -log_p[:, 0], np.ones(len(labels))], axis=1)
+    hit, miss, intercept = _logistic_regression(x, np.where(labels == 1, *_soft_targets(labels == 1))).tolist()
+    if min(hit, miss) <= 0:
+        raise Unfit("not_increasing")
+    return Beta(hit=hit, miss=miss, intercept=intercept)
 
 
 def fit_temperature(log_p: Floats, labels: Ints) -> Temperature:
@@ -157,6 +183,7 @@ def fit_isotonic(log_p: Floats, labels: Ints) -> Isotonic:
 KINDS = (
     Kind("platt", fit_platt),
     Kind("temperature", fit_temperature, fits_several_classes=True),
+    Kind("beta", fit_beta, fewest_rows_of_a_class=20),
     Kind("isotonic", fit_isotonic, fewest_rows=1000, fewest_rows_of_a_class=100),
 )
 """The simplest first."""
@@ -172,19 +199,23 @@ def _soft_targets(is_yes: Truths) -> tuple[float, float]:
     return (yes + 1) / (yes + 2), 1 / (no + 2)
 
 
-def _logistic_regression(x: Floats, targets: Floats) -> tuple[float, float]:
-    """Return the two coefficients that minimise the log-loss of `targets` in 0 to 1, by Newton's method with shortened steps."""
+def _logistic_regression(x: Floats, targets: Floats) -> Floats:
+    """Return the coefficients, of which the last is of a column of ones, that minimise the log-loss of `targets` in 0 to 1.
+
+    By Newton's method with shortened steps.
+    """
 
     def loss(coefficients: Floats) -> float:
         odds = x @ coefficients
         return float((np.logaddexp(0, odds) - targets * odds).mean())
 
-    found = np.array([1.0, 0.0])
+    found = np.ones(x.shape[1])
+    found[-1] = 0
     before = loss(found)
     for _ in range(_MOST_STEPS):
         share = 1 / (1 + np.exp(-np.clip(x @ found, -700, 700)))
         gradient = x.T @ (share - targets) / len(x)
-        bend = (x * (share * (1 - share))[:, None]).T @ x / len(x) + 1e-12 * np.eye(2)
+        bend = (x * (share * (1 - share))[:, None]).T @ x / len(x) + 1e-12 * np.eye(len(found))
         step = np.linalg.solve(bend, gradient)
         while loss(found - step) > before and np.abs(step).max() > 1e-12:
             step = step / 2
@@ -192,7 +223,7 @@ def _logistic_regression(x: Floats, targets: Floats) -> tuple[float, float]:
         before = loss(found)
         if np.abs(step).max() <= 1e-10 * max(1.0, float(np.abs(found).max())):
             break
-    return float(found[0]), float(found[1])
+    return found
 
 
 def _through_knots(odds: Floats, before: Floats, after: Floats) -> Floats:

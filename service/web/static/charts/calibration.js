@@ -10,7 +10,7 @@ import { count, fixed, number, scale } from "./scales.js";
 const BARS = 34;
 const LOG_BELOW = 0.1;
 const KINDS = { raw: "As trained", corrected: "Corrected for the loss", fitted: "Fitted" };
-const METHODS = { platt: "Platt", temperature: "temperature", isotonic: "isotonic" };
+const METHODS = { platt: "Platt", temperature: "temperature", beta: "beta", isotonic: "isotonic" };
 
 class Calibration extends EvaluationFigure {
   heading = "Calibration";
