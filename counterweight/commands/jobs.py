@@ -199,11 +199,18 @@ def artifacts(job_id: str, output: Output = "table") -> None:
 def download(
     job_id: str,
     names: Annotated[list[str] | None, typer.Argument(help="Which files; all when left out.")] = None,
-    to: Annotated[Path, typer.Option(help="The folder to write them to.", exists=True, file_okay=False, writable=True)] = Path(),
+    to: Annotated[
+        Path, typer.Option(help="The folder to write them to; made where it is missing.", file_okay=False, writable=True)
+    ] = Path(),
 ) -> None:
     """Download files of a job, checked against their digests; one that was broken off goes on where it was."""
     with connect() as client:
-        for name in names or [artifact.name for artifact in client.jobs.artifacts(job_id)]:
+        wanted = names or [artifact.name for artifact in client.jobs.artifacts(job_id)]
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f"{to} cannot be made: {error.strerror}", param_hint="--to") from None
+        for name in wanted:
             typer.echo(client.jobs.download(job_id, name, to))
 
 

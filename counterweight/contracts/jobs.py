@@ -15,7 +15,7 @@ from counterweight.contracts.splits import Split, StratifiedSplit
 
 JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 Phase = Literal["waiting", "loading", "training", "evaluating", "exporting"]
-FailureClass = Literal["data", "diverged", "out_of_memory", "timeout", "lost_worker", "internal"]
+FailureClass = Literal["data", "diverged", "out_of_memory", "lost_worker", "internal"]
 LogLevel = Literal["info", "warning", "error"]
 Action = Literal["cancel", "retry", "delete"]
 

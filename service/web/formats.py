@@ -34,7 +34,7 @@ METRIC_NAMES = {
 REASONS = {
     "no_positive": "there is no row of the positive class",
     "no_negative": "there is no row of another class",
-    "no_predicted_positive": "no row is called positive at this threshold",
+    "no_predicted_positive": "a class is never called",
     "zero_denominator": "its denominator is zero",
     "constant_scores": "all scores are the same",
     "several_classes": "there are more classes than two",

@@ -71,12 +71,16 @@ def test_files_of_a_real_job_come_as_they_are_on_record(client: Client, cli: Com
     job = client.jobs.wait(client.jobs.submit(dataset_id=dataset_id, training={"max_epochs": 1}).id, timeout_s=120)
     listed = json.loads(cli.run("jobs", "artifacts", job.id, "-o", "json").stdout)
 
-    downloaded = cli.run("jobs", "download", job.id)
+    downloaded = cli.run("jobs", "download", job.id, "--to", "results/first")
 
     assert downloaded.returncode == 0, downloaded.stderr
     assert {"model.json", "model.safetensors"} <= {one["name"] for one in listed}
     for one in listed:
-        assert hashlib.sha256((cli.folder / one["name"]).read_bytes()).hexdigest() == one["sha256"]
+        assert hashlib.sha256((cli.folder / "results/first" / one["name"]).read_bytes()).hexdigest() == one["sha256"]
     assert cli.run("jobs", "download", job.id, "none.bin").returncode == 4
+    (cli.folder / "file").touch()
+    refused = cli.run("jobs", "download", job.id, "--to", "file/folder")
+    assert refused.returncode == 2
+    assert "--to" in refused.stderr
     with pytest.raises(NotFound, match=r"model\.json"):
         client.jobs.download(job.id, "none.bin")

@@ -12,6 +12,12 @@ const LOG_BELOW = 0.1;
 const KINDS = { raw: "As trained", corrected: "Corrected for the loss", fitted: "Fitted" };
 const METHODS = { platt: "Platt", temperature: "temperature", beta: "beta", isotonic: "isotonic" };
 
+/** Say why the validation rows allow a way no fit. */
+function absence({ method, reason }) {
+  if (reason !== "too_few") return `not possible: ${reasonInWords(reason)}`;
+  return method === "isotonic" ? "needs 1,000 rows, 100 of each class" : "needs 5 rows of each class";
+}
+
 class Calibration extends EvaluationFigure {
   heading = "Calibration";
   kind = null;
@@ -92,7 +98,7 @@ class Calibration extends EvaluationFigure {
     const { candidates, chosen, method } = this.store.evaluation.calibration;
     const cells = (candidate) => {
       const figures = candidate[this.store.split];
-      if (figures === null) return html("td", { colspan: 3, class: "chart-undefined" }, `not possible: ${candidate.reason === "too_few" ? "too few rows" : reasonInWords(candidate.reason)}`);
+      if (figures === null) return html("td", { colspan: 3, class: "chart-undefined" }, absence(candidate));
       return ["log_loss", "brier", "ece"].map((name) => html("td", {}, fixed(figures[name], 4)));
     };
     const row = (candidate) => {
