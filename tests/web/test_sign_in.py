@@ -34,6 +34,10 @@ def test_a_key_lets_a_browser_in_until_it_signs_out(open_page: PageFactory) -> N
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile("/ui/datasets$"))
     assert page.evaluate("document.cookie") == ""
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.get_by_role("heading", name="No data yet")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.set_viewport_size({"width": 1280, "height": 720})
     page.locator("input[type=file]").set_input_files({"name": "blobs.csv", "mimeType": "text/csv", "buffer": two_blobs(200, 20)})
     page.get_by_label("Target").fill("event")
     page.get_by_role("button", name="Upload").click()
