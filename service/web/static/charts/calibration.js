@@ -11,11 +11,12 @@ const BARS = 34;
 const LOG_BELOW = 0.1;
 const KINDS = { raw: "As trained", corrected: "Corrected for the loss", fitted: "Fitted" };
 const METHODS = { platt: "Platt", temperature: "temperature", beta: "beta", isotonic: "isotonic" };
+const NEEDS = { beta: "needs 20 rows of each class", isotonic: "needs 1,000 rows, 100 of each class" };
 
 /** Say why the validation rows allow a way no fit. */
 function absence({ method, reason }) {
   if (reason !== "too_few") return `not possible: ${reasonInWords(reason)}`;
-  return method === "isotonic" ? "needs 1,000 rows, 100 of each class" : "needs 5 rows of each class";
+  return NEEDS[method] ?? "needs 5 rows of each class";
 }
 
 class Calibration extends EvaluationFigure {
