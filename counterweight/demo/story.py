@@ -159,6 +159,7 @@ def _point_onwards(screen: Console, server: OwnServer, runs: Sequence[Run], *, k
     ]
     if keep:
         lines += [
+            f"The dashboard: {server.url}/ui/",
             "All about a job, its curves too:",
             f"  curl -s {server.url}/api/v1/jobs/{runs[0].job_id}/evaluation",
             f"  COUNTERWEIGHT_URL={server.url} counterweight jobs show {runs[0].job_id}",

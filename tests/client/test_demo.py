@@ -48,6 +48,7 @@ def test_a_kept_demo_compares_three_losses_and_serves_until_ctrl_c(apart: Comman
     assert len({run["job_id"] for run in found["jobs"]}) == 6
     assert all(f"{row['average_precision']:.3f}" in printed for row in found["losses"])
     assert "Verdict:" in printed
+    assert f"{found['server']}/ui/" in printed
     assert json.loads(shown.stdout)["metrics"]["test/average_precision"]["value"] == found["jobs"][0]["average_precision"]
     assert apart.run("jobs", "list", url=found["server"]).returncode == 5
 
