@@ -14,8 +14,7 @@ from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 
 ROUNDS = 5
-HEAVY = ("torch", "duckdb", "pandas", "pyarrow")
-"""What the API never loads. numpy it loads when the first operating point is asked for: it is in the memory told."""
+HEAVY = ("torch", "duckdb", "pandas", "numpy", "pyarrow")
 ONE_STEP_AN_EPOCH = {"max_epochs": 3, "batch_size": 100_000, "early_stopping": None}
 
 

@@ -41,7 +41,7 @@ def measure(mlflow: Path | None) -> list[Figure]:
         Figure(
             "GET a job, 64 pollers, requests/s", f"{found.per_s:.0f}", f"MLflow {peer.per_s:.0f}{broken}", found.per_s / peer.per_s, 10.0
         ),
-        Figure("its wait, p50", f"{found.p50_ms:.0f} ms", f"MLflow {peer.p50_ms:.0f} ms", peer.p50_ms / found.p50_ms, 1.0),
+        Figure("its wait, p50", f"{found.p50_ms:.0f} ms", f"MLflow {peer.p50_ms:.0f} ms", peer.p50_ms / found.p50_ms, 10.0),
         Figure("its wait, p99", f"{found.p99_ms:.0f} ms", f"MLflow {peer.p99_ms:.0f} ms", peer.p99_ms / found.p99_ms, 10.0),
     ]
 
