@@ -19,7 +19,7 @@ from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import CrossEntropy
 from counterweight.contracts.terms import ClassCounts
 from workers.training.loop import Epoch, Pace, Rows, train
-from workers.training.networks import Pieces, Shape
+from workers.training.mlp import MlpNetwork
 from workers.training.population import Plan
 
 ROWS, FEATURES, WIDTH, BATCH = 60_000, 30, 256, 1024
@@ -78,9 +78,9 @@ def _our_epochs() -> Iterator[None]:
         stopping=None,
         positive=1,
     )
-    shape = Shape(FEATURES, 2, (WIDTH, WIDTH))
+    network = MlpNetwork(inputs=FEATURES, classes=2, hidden=(WIDTH, WIDTH))
     pace = Pace(epochs=1000, batch_size=BATCH, schedule="flat_cosine")
-    for event in train(shape, [plan], pace, training, _rows(2000, seed=1), Pieces.of([]), lambda _: False):
+    for event in train(network, [plan], pace, training, _rows(2000, seed=1), lambda _: False):
         assert isinstance(event, Epoch)
         yield
 

@@ -10,6 +10,7 @@ from counterweight.contracts.jobs import EarlyStopping
 from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts
+from tests.training.every_network import CENTRED, every_network
 from workers.training.loop import (
     Deferred,
     Epoch,
@@ -23,10 +24,11 @@ from workers.training.loop import (
     learning_rate_factor,
     train,
 )
-from workers.training.networks import Pieces, Shape
+from workers.training.mlp import MlpNetwork
+from workers.training.networks import Architecture
 from workers.training.population import Plan
 
-SHAPE = Shape(inputs=3, classes=2, hidden=(16,), pieces=3)
+NETWORK = MlpNetwork(inputs=3, classes=2, hidden=(16,), edges=((-1.0, 1.0),) * 3)
 COUNTS = ClassCounts(labels=("no", "yes"), counts=(90, 10), positive=1)
 PACE = Pace(epochs=5, batch_size=32, schedule="flat_cosine")
 
@@ -58,12 +60,11 @@ def trained(
     plans: Sequence[Plan],
     dtype: torch.dtype = torch.float64,
     pace: Pace = PACE,
-    shape: Shape = SHAPE,
+    network: Architecture = NETWORK,
     is_cancelled: Callable[[int], bool] = lambda _: False,
     training: Rows | None = None,
 ) -> list[Event]:
-    pieces = Pieces(torch.tensor([0, 1, 2]), torch.full((3,), -1.0, dtype=dtype), torch.full((3,), 0.5, dtype=dtype))
-    return list(train(shape, plans, pace, training or rows(300, dtype), rows(200, dtype, seed=1), pieces, is_cancelled))
+    return list(train(network, plans, pace, training or rows(300, dtype), rows(200, dtype, seed=1), is_cancelled))
 
 
 def parameters(events: list[Event], member: int = 0) -> torch.Tensor:
@@ -83,15 +84,25 @@ MEMBERS = [
 ]
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_a_member_of_a_stack_is_what_it_is_alone(dropout: float) -> None:
-    shape = replace(SHAPE, dropout=dropout)
+@every_network
+def test_a_member_of_a_stack_is_what_it_is_alone(network: Architecture) -> None:
+    # A cosine head has no bias: all classes are even at first.
+    members = [replace(each, bias=(0.0, 0.0)) for each in MEMBERS] if getattr(network, "cosine", False) else MEMBERS
 
-    together = trained(MEMBERS, shape=shape)
+    together = trained(members, network=network)
 
-    for member, each in enumerate(MEMBERS):
-        alone = trained([each], shape=shape)
+    for member, each in enumerate(members):
+        alone = trained([each], network=network)
         torch.testing.assert_close(parameters(together, member), parameters(alone), rtol=0, atol=1e-10)
+
+
+def test_a_buffer_is_moved_by_the_network_alone_and_averaged() -> None:
+    steady = plan(learning_rate=1.0, weight_decay=1.0, ema=0.0)
+    training = Rows(torch.full((300, 3), 2.0, dtype=torch.float64), rows(300, torch.float64).labels)
+
+    mean = CENTRED.views(parameters(trained([steady], network=CENTRED, training=training)))["mean"]
+
+    torch.testing.assert_close(mean, torch.full_like(mean, 2 * (1 - 0.9**50)))
 
 
 def test_a_member_stays_the_same_when_the_stack_shrinks_around_it() -> None:
@@ -142,12 +153,12 @@ def test_the_bias_takes_up_a_shift_and_the_network_is_cross_entropys() -> None:
 
     adjusted, plain = parameters(trained([plan(loss)])), parameters(trained([plan()]))
 
-    no, yes = SHAPE.views(adjusted - plain)["layer1.bias"][0, 0].tolist()
+    no, yes = NETWORK.views(adjusted - plain)["layer1.bias"][0, 0].tolist()
     assert no - yes == pytest.approx(loss.terms(COUNTS).shift[1] - loss.terms(COUNTS).shift[0])
-    torch.testing.assert_close(adjusted[:, : SHAPE.decayed], plain[:, : SHAPE.decayed], rtol=0, atol=1e-9)
+    torch.testing.assert_close(adjusted[:, : NETWORK.decayed], plain[:, : NETWORK.decayed], rtol=0, atol=1e-9)
 
 
-COSINE = replace(SHAPE, cosine=True)
+COSINE = replace(NETWORK, cosine=True)
 
 
 @pytest.mark.parametrize(("epochs", "first"), [(1, 2), (4, 5), (5, 5), (10, 9), (200, 161)])
@@ -156,7 +167,7 @@ def test_deferred_terms_hold_in_the_last_fifth_of_the_epochs(epochs: int, first:
 
 
 def test_deferred_terms_leave_the_epochs_before_as_they_are() -> None:
-    deferred, plain = (trained([plan(Ldam(deferred_reweighting=later))], shape=COSINE) for later in (True, False))
+    deferred, plain = (trained([plan(Ldam(deferred_reweighting=later))], network=COSINE) for later in (True, False))
 
     assert series(deferred, "train/loss")[:4] == series(plain, "train/loss")[:4]
     assert series(deferred, "train/loss")[4] != series(plain, "train/loss")[4]
@@ -165,8 +176,8 @@ def test_deferred_terms_leave_the_epochs_before_as_they_are() -> None:
 def test_the_terms_of_the_best_epoch_come_back() -> None:
     loss = Ldam()
 
-    (last,) = [event for event in trained([plan(loss)], shape=COSINE) if isinstance(event, Trained)]
-    (first,) = [event for event in trained([plan(loss)], shape=COSINE, pace=replace(PACE, epochs=4)) if isinstance(event, Trained)]
+    (last,) = [event for event in trained([plan(loss)], network=COSINE) if isinstance(event, Trained)]
+    (first,) = [event for event in trained([plan(loss)], network=COSINE, pace=replace(PACE, epochs=4)) if isinstance(event, Trained)]
 
     assert (first.terms, last.terms) == (loss.terms(COUNTS), loss.deferred_terms(COUNTS))
 
@@ -175,7 +186,7 @@ def test_patience_with_the_first_terms_begins_the_deferred_ones_before_their_tim
     stuck = plan(Ldam(), stopping=EarlyStopping(patience=2), learning_rate=1e-300)
     pace = replace(PACE, epochs=20)
 
-    events = trained([stuck, plan(Ldam(), ema=0.9)], shape=COSINE, pace=pace)
+    events = trained([stuck, plan(Ldam(), ema=0.9)], network=COSINE, pace=pace)
 
     losses = series(events, "train/loss")
     assert len(losses) == 1 + 2 + 2
@@ -183,7 +194,7 @@ def test_patience_with_the_first_terms_begins_the_deferred_ones_before_their_tim
     assert losses[3] > 1.5 * losses[2]
     assert [(event.member, event.epoch) for event in events if isinstance(event, Deferred)] == [(0, 3), (1, 16)]
     torch.testing.assert_close(
-        parameters(events, 1), parameters(trained([plan(Ldam(), ema=0.9)], shape=COSINE, pace=pace)), atol=1e-10, rtol=0
+        parameters(events, 1), parameters(trained([plan(Ldam(), ema=0.9)], network=COSINE, pace=pace)), atol=1e-10, rtol=0
     )
 
 
@@ -198,7 +209,7 @@ def test_a_first_loss_too_small_for_float32_is_no_error() -> None:
 
 
 def test_a_first_loss_that_is_not_the_constant_predictions_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.training.loop.initial_parameters", lambda shape, *_: torch.ones(1, shape.parameters))
+    monkeypatch.setattr(MlpNetwork, "initial", lambda network, *_: torch.ones(1, network.parameters))
 
     with pytest.raises(RuntimeError, match="the first step's loss is"):
         trained([plan()])

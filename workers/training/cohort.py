@@ -12,9 +12,9 @@ from counterweight.contracts.learners import Mlp
 from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.splits import PARTS
 from counterweight.contracts.terms import ClassCounts
+from workers.training.architectures import AnyNetwork, network_of
 from workers.training.errors import UnusableData
 from workers.training.loop import Pace, Trained
-from workers.training.networks import Pieces, Shape, network_shape
 from workers.training.population import Plan
 from workers.training.prepared import Prepared
 from workers.training.subject import Subject
@@ -25,13 +25,12 @@ FEWEST_STOPPING_ROWS = 30
 
 @dataclass(frozen=True)
 class Cohort:
-    """The network's shape, the pace and the embedding that all members share."""
+    """The network and the pace that all members share."""
 
     prepared: Prepared
     facts: TableFacts
-    shape: Shape
+    network: AnyNetwork
     pace: Pace
-    pieces: Pieces
     device: torch.device
     members: int
 
@@ -82,7 +81,7 @@ class Cohort:
         """Return what only training could choose."""
         learner = spec.learner
         if isinstance(learner, Mlp):
-            learner = learner.model_copy(update={"numeric_embedding": "piecewise_linear" if self.shape.pieces else "none"})
+            learner = learner.model_copy(update={"numeric_embedding": "piecewise_linear" if self.network.pieces else "none"})
         is_cuda = self.device.type == "cuda"
         return Resolved(
             learner=learner,
@@ -115,7 +114,7 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
     return Cohort(
         prepared=prepared,
         facts=facts,
-        shape=network_shape(
+        network=network_of(
             first.learner, prepared.encoding.width, prepared.encoding.edges, len(prepared.classes), cosine=first.loss.has_cosine_head
         ),
         pace=Pace(
@@ -123,7 +122,6 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
             batch_size=min(rows, first.training.batch_size or min(256, max(32, rows // 50))),
             schedule=first.training.schedule,
         ),
-        pieces=Pieces.of(prepared.encoding.edges, device=device),
         device=device,
         members=len(specs),
     )

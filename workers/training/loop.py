@@ -12,7 +12,7 @@ from torch import Tensor
 
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from workers.training.errors import Diverged
-from workers.training.networks import Pieces, Shape, forward, initial_parameters
+from workers.training.networks import Architecture, one_voice
 from workers.training.population import Plan, Population, derived_seed
 from workers.training.validation import Watch, validation_values
 
@@ -20,12 +20,12 @@ CANCEL_POLL_S = 0.5
 FORWARD_FLOATS = 16_000_000
 """Numbers in the widest layer of one forward pass without gradients."""
 _FIRST_LOSS_TOLERANCE = 1e-3
-_WEIGHTS, _ORDER, _DROPOUT = range(3)
+_WEIGHTS, _ORDER, _DRAWS = range(3)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Features (N, inputs) and labels (N,) on the device."""
+    """Features (N, …) and labels (N,) on the device."""
 
     features: Tensor
     labels: Tensor
@@ -89,21 +89,20 @@ Event = Epoch | Deferred | Trained | Lost | Withdrawn
 
 
 def train(
-    shape: Shape,
+    network: Architecture,
     plans: Sequence[Plan],
     pace: Pace,
     training: Rows,
     validation: Rows,
-    pieces: Pieces,
     is_cancelled: Callable[[int], bool],
 ) -> Iterator[Event]:
     """Train all members together; yield each one's epochs, and at last what became of it.
 
     Members with the same seed start from the same weights and see the same batches: their losses are compared on equal terms.
     Deferred terms come into force in the last fifth of the epochs, or as soon as patience with the first ones is at its end; the best
-    epoch is the best of all, whichever terms it had. Numbers are of the features' type and device.
+    epoch is the best of all, whichever terms it had. Everything is on the features' device.
     """
-    course = _Course(shape, plans, pace, training, validation, pieces, is_cancelled)
+    course = _Course(network, plans, pace, training, validation, is_cancelled)
     for epoch in range(1, pace.epochs + 1):
         yield from course.learn(epoch)
         if course.active:
@@ -118,21 +117,20 @@ class _Course:
 
     def __init__(
         self,
-        shape: Shape,
+        network: Architecture,
         plans: Sequence[Plan],
         pace: Pace,
         training: Rows,
         validation: Rows,
-        pieces: Pieces,
         is_cancelled: Callable[[int], bool],
     ) -> None:
-        self._shape, self._plans, self._pace, self._pieces, self._is_cancelled = shape, plans, pace, pieces, is_cancelled
+        self._network, self._plans, self._pace, self._is_cancelled = network, plans, pace, is_cancelled
         self._training, self._validation = training, validation
         self._batches = math.ceil(len(training.labels) / pace.batch_size)
-        start = initial_parameters(shape, [derived_seed(plan.seed, _WEIGHTS) for plan in plans], [plan.bias for plan in plans])
-        device = training.features.device
-        dropout = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DROPOUT)) for plan in plans]
-        self._population = Population(shape, plans, start.to(device, training.features.dtype), dropout)
+        start = network.initial([derived_seed(plan.seed, _WEIGHTS) for plan in plans], [plan.bias for plan in plans])
+        device, self._dtype = training.features.device, _dtype_of(training.features)
+        draws = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DRAWS)) for plan in plans]
+        self._population = Population(network, plans, start.to(device, self._dtype), draws)
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
         self._watches = [Watch(plan.stopping) for plan in plans]
         self._best: dict[int, tuple[Tensor, LossTerms]] = {}
@@ -147,13 +145,13 @@ class _Course:
             yield from self._defer(self._waiting & self.active, epoch - 1)
         features, labels = self._training.features, self._training.labels
         self._order = self._shuffle()
-        self._sums = torch.zeros(self._batches, len(self._stack), dtype=features.dtype, device=features.device)
+        self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=features.device)
         shared = len({self._plans[member].seed for member in self._stack}) == 1
         # Batches of nearly equal size: a last batch of one row would be a step of pure noise.
         for batch, index in enumerate(self._order.tensor_split(self._batches, dim=1)):
             rows = index[0] if shared else index
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
-            self._sums[batch] = self._population.step(features[rows], labels[rows], self._pieces, rate)
+            self._sums[batch] = self._population.step(features[rows], labels[rows], rate)
             if time.monotonic() - self._polled > CANCEL_POLL_S:
                 yield from self._withdraw()
                 if not self.active:
@@ -166,7 +164,7 @@ class _Course:
             self._check_first_losses()
         losses = self._sums.sum(dim=0).cpu() / len(self._training.labels)
         averages = self._population.averages
-        logits = all_logits(self._shape, averages, self._validation.features, self._pieces).double().cpu().numpy()
+        logits = all_logits(self._network, averages, self._validation.features).double().cpu().numpy()
         labels = self._validation.labels.cpu().numpy()
         for place, member in enumerate(self._stack):
             if member not in self.active:
@@ -212,7 +210,7 @@ class _Course:
         for place, member in enumerate(self._stack):
             plan, found = self._plans[member], float(self._sums[0, place])
             rows = self._order[place].tensor_split(self._batches)[0]
-            counts = torch.bincount(self._training.labels[rows], minlength=self._shape.classes).tolist()
+            counts = torch.bincount(self._training.labels[rows], minlength=self._network.classes).tolist()
             by_class = losses_by_class(plan.bias, plan.terms)
             expected = sum(count * value for count, value in zip(counts, by_class, strict=True))
             # Strong focusing may leave less than float32 can hold.
@@ -245,7 +243,7 @@ class _Course:
         # Where every loss was finite, it was the last step that broke the weights.
         batch = int(is_broken.int().argmax()) if is_broken.any() else self._batches - 1
         rows = self._order[place].tensor_split(self._batches)[batch]
-        counts = torch.bincount(self._training.labels[rows], minlength=self._shape.classes).tolist()
+        counts = torch.bincount(self._training.labels[rows], minlength=self._network.classes).tolist()
         return Diverged(
             f"the loss was not finite at step {(epoch - 1) * self._batches + batch + 1} (epoch {epoch}), "
             f"in a batch with {counts} rows of the classes in order",
@@ -269,9 +267,13 @@ def first_deferred_epoch(epochs: int) -> int:
 
 
 @torch.no_grad()
-def all_logits(shape: Shape, parameters: Tensor, features: Tensor, pieces: Pieces) -> Tensor:
-    """Return logits (K, N, C) of any number of rows."""
-    blocks = shape.views(parameters)
-    widest = max(shape.inputs, shape.pieces, shape.classes, *shape.hidden, 1)
-    chunk = max(1, FORWARD_FLOATS // (widest * len(parameters)))
-    return torch.cat([forward(shape, blocks, part, pieces) for part in torch.split(features, chunk)], dim=1)
+def all_logits(network: Architecture, parameters: Tensor, features: Tensor) -> Tensor:
+    """Return logits (K, N, C) of any number of rows, each the mean of its network's voices."""
+    blocks = network.views(parameters)
+    chunk = max(1, FORWARD_FLOATS // (network.floats_a_row * len(parameters)))
+    return torch.cat([one_voice(network.forward(blocks, part)) for part in torch.split(features, chunk)], dim=1)
+
+
+def _dtype_of(features: Tensor) -> torch.dtype:
+    """Return the numbers a network of these features has: their own, or float32 where they are whole numbers, such as pixels."""
+    return features.dtype if features.dtype.is_floating_point else torch.float32

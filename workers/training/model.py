@@ -15,26 +15,15 @@ from counterweight.contracts.evaluation import ThresholdChoice
 from counterweight.contracts.messages import StoredFile
 from counterweight.contracts.terms import LossTerms
 from workers.training import calibrators
+from workers.training.architectures import AnyNetwork
 from workers.training.calibrators import Calibrator
 from workers.training.correction import Base, log_probabilities
 from workers.training.encoding import Encoding
 from workers.training.files import store
 from workers.training.loop import all_logits
-from workers.training.networks import Pieces, Shape
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 FORMAT = 1
-
-
-class ShapeDescription(View):
-    """The network's shape, as `networks.Shape` has it."""
-
-    inputs: int
-    classes: int
-    hidden: tuple[int, ...]
-    dropout: float
-    pieces: int
-    cosine: bool = False
 
 
 class TermsDescription(View):
@@ -56,7 +45,7 @@ class ModelDescription(View):
     target: str
     classes: tuple[str, ...]
     positive_label: str | None
-    network: ShapeDescription
+    network: AnyNetwork
     terms: TermsDescription
     base: Base
     calibrator: Calibrator
@@ -75,16 +64,10 @@ class Model:
 
     def log_probabilities(self, table: pa.Table) -> NDArray[np.float64]:
         """Return the log-probabilities (rows, classes) of a table that has the feature columns."""
-        encoding = self.description.encoding
-        shape = Shape(**dict(self.description.network))
-        features = torch.from_numpy(encoding.encode(table))
-        logits = all_logits(shape, self.parameters, features, Pieces.of(encoding.edges))[0].double().numpy()
+        features = torch.from_numpy(self.description.encoding.encode(table))
+        logits = all_logits(self.description.network, self.parameters, features)[0].double().numpy()
         terms = LossTerms(**dict(self.description.terms))
         return calibrators.apply(self.description.calibrator, log_probabilities(logits, terms, self.description.base))
-
-
-def describe_shape(shape: Shape) -> ShapeDescription:
-    return ShapeDescription(**asdict(shape))
 
 
 def describe_terms(terms: LossTerms) -> TermsDescription:
@@ -93,8 +76,8 @@ def describe_terms(terms: LossTerms) -> TermsDescription:
 
 def export_model(model: Model, folder: Path) -> list[StoredFile]:
     """Write the model's two files, whole and on the disk; no pickle, so that loading a model runs no code of its maker."""
-    shape = Shape(**dict(model.description.network))
-    weights = {name: block[0].cpu().contiguous() for name, block in shape.views(model.parameters).items()}
+    blocks = model.description.network.views(model.parameters)
+    weights = {name: block[0].cpu().contiguous() for name, block in blocks.items()}
     contents = {
         WEIGHTS: save(weights, metadata={"format": str(FORMAT)}),
         DESCRIPTION: model.description.model_dump_json(indent=1).encode(),
@@ -105,9 +88,8 @@ def export_model(model: Model, folder: Path) -> list[StoredFile]:
 def load_model(folder: Path) -> Model:
     """Read what `export_model` wrote."""
     description = ModelDescription.model_validate_json((folder / DESCRIPTION).read_bytes())
-    shape = Shape(**dict(description.network))
-    parameters = torch.zeros(1, shape.parameters)
+    parameters = torch.zeros(1, description.network.parameters)
     weights = load_file(folder / WEIGHTS)
-    for name, view in shape.views(parameters).items():
+    for name, view in description.network.views(parameters).items():
         view[0].copy_(weights[name])
     return Model(description, parameters)

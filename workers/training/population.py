@@ -11,7 +11,7 @@ from torch.optim.adamw import adamw
 from counterweight.contracts.jobs import EarlyStopping
 from counterweight.contracts.terms import LossTerms
 from workers.training.loss import StackedTerms, example_loss
-from workers.training.networks import Pieces, Shape, forward
+from workers.training.networks import Architecture
 
 CLIP_NORM = 1.0
 
@@ -46,38 +46,44 @@ class Population:
     force.
     """
 
-    def __init__(self, shape: Shape, plans: Sequence[Plan], parameters: Tensor, dropout: Sequence[torch.Generator]) -> None:
-        self._shape = shape
+    def __init__(self, network: Architecture, plans: Sequence[Plan], parameters: Tensor, draws: Sequence[torch.Generator]) -> None:
+        self._network = network
         self._steps = 0
         self.averages = parameters.clone()
         terms = [plan.terms for plan in plans]
-        self._settle(plans, terms, dropout, parameters.clone(), torch.zeros_like(parameters), torch.zeros_like(parameters))
+        self._settle(plans, terms, draws, parameters.clone(), torch.zeros_like(parameters), torch.zeros_like(parameters))
 
     def _settle(
         self,
         plans: Sequence[Plan],
         terms: Sequence[LossTerms],
-        dropout: Sequence[torch.Generator],
+        draws: Sequence[torch.Generator],
         parameters: Tensor,
         means: Tensor,
         squares: Tensor,
     ) -> None:
-        self._plans, self._dropout = list(plans), list(dropout)
+        self._plans, self._draws = list(plans), list(draws)
         self._parameters, self._means, self._squares = parameters, means, squares
         self._gradients = torch.zeros_like(parameters)
         # Leaves that share the matrix's memory: the graph sees single weights and biases, everything after it one matrix.
-        self._blocks = {name: block.detach().requires_grad_() for name, block in self._shape.views(parameters).items()}
-        self._gradient_blocks = list(self._shape.views(self._gradients).values())
+        self._blocks = {name: block.detach() for name, block in self._network.views(parameters).items()}
+        learnt = [block.name for block in self._network.blocks if block.role != "buffer"]
+        self._leaves = [self._blocks[name].requires_grad_() for name in learnt]
+        of_gradients = self._network.views(self._gradients)
+        self._leaf_gradients = [of_gradients[name] for name in learnt]
         self.use(terms)
         self._ema = torch.tensor([[plan.ema] for plan in plans], dtype=parameters.dtype, device=parameters.device)
-        self._groups = _groups(plans, self._shape.decayed, (parameters, self._gradients, means, squares), self._steps)
+        self._groups = _groups(plans, self._network, (parameters, self._gradients, means, squares), self._steps)
 
-    def step(self, features: Tensor, targets: Tensor, pieces: Pieces, rate: float) -> Tensor:
-        """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,)."""
-        logits = forward(self._shape, self._blocks, features, pieces, self._dropout)
-        sums = example_loss(logits, targets, self._stacked).sum(dim=1)
-        gradients = torch.autograd.grad(sums.sum() / targets.shape[-1], list(self._blocks.values()))
-        for block, gradient in zip(self._gradient_blocks, gradients, strict=True):
+    def step(self, features: Tensor, targets: Tensor, rate: float) -> Tensor:
+        """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,).
+
+        The loss of a member of several voices is the mean of theirs: each learns for itself.
+        """
+        logits = self._network.forward(self._blocks, features, self._draws)
+        sums = _voices_loss(logits, targets, self._stacked).sum(dim=1)
+        gradients = torch.autograd.grad(sums.sum() / targets.shape[-1], self._leaves)
+        for block, gradient in zip(self._leaf_gradients, gradients, strict=True):
             block.copy_(gradient)
         norms = self._gradients.norm(dim=1, keepdim=True)
         self._gradients.mul_((CLIP_NORM / (norms + 1e-6)).clamp_max(1.0))
@@ -101,11 +107,18 @@ class Population:
         self._settle(
             [self._plans[place] for place in places],
             [self.terms[place] for place in places],
-            [self._dropout[place] for place in places],
+            [self._draws[place] for place in places],
             self._parameters[index],
             self._means[index],
             self._squares[index],
         )
+
+
+def _voices_loss(logits: Tensor, targets: Tensor, terms: StackedTerms) -> Tensor:
+    """Return each example's loss (K, N), the mean over the E voices of logits (K, E, N, C)."""
+    members, voices, rows, classes = logits.shape
+    targets = targets.expand(members, rows)[:, None].expand(-1, voices, -1).reshape(members, -1)
+    return example_loss(logits.reshape(members, -1, classes), targets, terms).view(members, voices, rows).mean(dim=1)
 
 
 @dataclass(frozen=True)
@@ -141,14 +154,14 @@ class _Group:
             )
 
 
-def _groups(plans: Sequence[Plan], decayed: int, matrices: tuple[Tensor, Tensor, Tensor, Tensor], steps: int) -> list[_Group]:
-    """Return the groups of the optimiser: a member's weights, and its biases, which do not decay.
+def _groups(plans: Sequence[Plan], network: Architecture, matrices: tuple[Tensor, Tensor, Tensor, Tensor], steps: int) -> list[_Group]:
+    """Return the groups of the optimiser: a member's weights, and its biases, which do not decay; buffers are in none.
 
     They are tensors of their own: the fused kernel cuts a member's numbers alike wherever it stands in the stack.
     """
     groups: dict[tuple[float, float], _Group] = {}
     for place, plan in enumerate(plans):
-        for part, decay in ((slice(None, decayed), plan.weight_decay), (slice(decayed, None), 0.0)):
+        for part, decay in ((slice(network.decayed), plan.weight_decay), (slice(network.decayed, network.trained), 0.0)):
             key = (plan.learning_rate, decay)
             group = groups.setdefault(key, _Group(*key, [], [], [], [], []))
             fields = (group.parameters, group.gradients, group.means, group.squares)

@@ -24,7 +24,7 @@ from workers.training.errors import Diverged, OutOfMemory, TrainingError
 from workers.training.evaluation import evaluate
 from workers.training.files import store
 from workers.training.loop import Deferred, Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
-from workers.training.model import Model, ModelDescription, describe_shape, describe_terms, export_model
+from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
 from workers.training.subject import Scored
@@ -73,7 +73,7 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
     def member_is_cancelled(index: int) -> bool:
         return is_cancelled(task.members[index].job_id)
 
-    for event in train(cohort.shape, plans, cohort.pace, parts["train"], parts["validation"], cohort.pieces, member_is_cancelled):
+    for event in train(cohort.network, plans, cohort.pace, parts["train"], parts["validation"], member_is_cancelled):
         member = task.members[event.member]
         match event:
             case Epoch():
@@ -108,7 +108,7 @@ def _finish(
     yield PhaseChanged(job_id=member.job_id, phase="evaluating", resolved=resolved)
     scored = {
         part: Scored.of(
-            all_logits(cohort.shape, trained.parameters, rows.features, cohort.pieces)[0].cpu().numpy(),
+            all_logits(cohort.network, trained.parameters, rows.features)[0].cpu().numpy(),
             rows.labels.cpu().numpy(),
             cohort.prepared.rows[cohort.prepared.span(part)].numpy(),
         )
@@ -125,7 +125,7 @@ def _finish(
         target=spec.target,
         classes=subject.classes,
         positive_label=None if subject.positive is None else subject.classes[subject.positive],
-        network=describe_shape(cohort.shape),
+        network=cohort.network,
         terms=describe_terms(subject.terms),
         base=outcome.way.base,
         calibrator=outcome.way.calibrator,
