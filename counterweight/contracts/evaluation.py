@@ -72,7 +72,7 @@ class Metric(View):
     """A number with its interval; `value` is null when undefined and `low`, `high` when too little is known, with the reason.
 
     Reasons: `no_positive`, `no_negative`, `no_predicted_positive`, `class_absent:<label>`, `zero_denominator`, `constant_scores`,
-    `too_few`, `unstable` (over 5% of the bootstrap draws undefined).
+    `too_few`, `unstable` (over 5% of the bootstrap draws undefined), `degenerate` (all draws alike, and nothing exact is known).
     """
 
     value: float | None

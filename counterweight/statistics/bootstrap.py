@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import Metric
+from counterweight.statistics.exact import Exact
 
 DRAWS = 1000
 SEED = 0
 FEWEST_ROWS = 5
 """A class with fewer rows allows no interval."""
 MOST_UNDEFINED = 0.05
+ALIKE = 1e-12
+"""Draws no farther apart are the same number but for rounding."""
 _CHUNK = 4_000_000
 """Weights held at a time."""
 
@@ -23,17 +26,25 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def with_interval(metric: Metric, draws: Floats, confidence: float, smallest_class: int) -> Metric:
-    """Return the metric with its percentile interval, or with the reason why there is none."""
+def with_interval(metric: Metric, draws: Floats, confidence: float, smallest_class: int, exact: Exact | None = None) -> Metric:
+    """Return the metric with its percentile interval, or with the reason why there is none.
+
+    Where the draws tell nothing, all being alike or too many undefined, the `exact` limits stand in if there are any.
+    """
     if metric.value is None:
         return metric
     if smallest_class < FEWEST_ROWS:
         return metric.model_copy(update={"reason": "too_few"})
     defined = draws[~np.isnan(draws)]
-    if len(defined) < (1 - MOST_UNDEFINED) * len(draws):
-        return metric.model_copy(update={"reason": "unstable"})
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return metric.model_copy(update={"low": float(low), "high": float(high)})
+    is_unstable = len(defined) < (1 - MOST_UNDEFINED) * len(draws)
+    if not is_unstable:
+        low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+        if high - low > ALIKE:
+            return metric.model_copy(update={"low": low, "high": high})
+    limits = None if exact is None else exact(metric.value, confidence)
+    if limits is None:
+        return metric.model_copy(update={"reason": "unstable" if is_unstable else "degenerate"})
+    return metric.model_copy(update={"low": limits[0], "high": limits[1]})
 
 
 def generator() -> np.random.Generator:

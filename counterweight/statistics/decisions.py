@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import Metric
-from counterweight.statistics import bootstrap
+from counterweight.statistics import bootstrap, exact
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,7 +25,8 @@ def measured(cells: Ints, positive: int, confidence: float) -> dict[str, Metric]
     )
     draws = bootstrap.of_cells(cells, lambda many: {name: value[:, positive] for name, value in class_metrics(many).items()})
     draws |= bootstrap.of_cells(cells, decision_metrics)
-    return {name: bootstrap.with_interval(metric, draws[name], confidence, int(cells.sum(-1).min())) for name, metric in found.items()}
+    limits, smallest = exact.of_class(cells, positive) | exact.of_all(cells), int(cells.sum(-1).min())
+    return {name: bootstrap.with_interval(metric, draws[name], confidence, smallest, limits.get(name)) for name, metric in found.items()}
 
 
 def binary_metrics(cells: Cells) -> dict[str, Floats]:

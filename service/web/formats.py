@@ -42,6 +42,7 @@ REASONS = {
     "not_increasing": "fitting would turn the ranking round",
     "at_bound": "no finite temperature is best",
     "too_few": "a class has fewer than 5 rows",
+    "degenerate": "other rows drawn from these could not differ",
     "unstable": "it is undefined in more than 5% of the bootstrap draws",
 }
 

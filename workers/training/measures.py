@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import MacroOverPresent, Metric
-from counterweight.statistics import bootstrap, decisions
+from counterweight.statistics import bootstrap, decisions, exact
 from workers.training import intervals, metrics
 from workers.training.ranking import Ranking, average_precision, ranked, roc_auc
 from workers.training.reliability import bins_of, equal_mass, error_draws
@@ -37,15 +37,17 @@ def measure(subject: Subject, judged: Judged) -> Measures:
     counts = np.bincount(judged.labels, minlength=len(subject.classes))
     rest = len(judged.labels) - counts
     points, draws = _class_points(subject, judged), _class_draws(subject, judged, counts)
+    cells = metrics.confusion(judged.labels, judged.decisions, len(counts))
     of_classes = [
-        _finish(point, draw, subject, int(smallest)) for point, draw, smallest in zip(points, draws, np.minimum(counts, rest), strict=True)
+        _finish(point, draw, subject, int(smallest), exact.of_class(cells, index))
+        for index, (point, draw, smallest) in enumerate(zip(points, draws, np.minimum(counts, rest), strict=True))
     ]
     smallest = int(counts.min())
-    whole = _finish(_whole_points(subject, judged), _whole_draws(subject, judged), subject, smallest)
+    whole = _finish(_whole_points(subject, judged), _whole_draws(subject, judged), subject, smallest, exact.of_all(cells))
     if subject.positive is not None:
         return Measures(of_classes[subject.positive] | whole, of_classes, None)
     everywhere = np.arange(len(counts))
-    macro = _finish(_macro_points(subject, points, everywhere), _macro_draws(draws, everywhere), subject, smallest)
+    macro = _finish(_macro_points(subject, points, everywhere), _macro_draws(draws, everywhere), subject, smallest, {})
     return Measures(macro | whole, of_classes, _over_present(subject, points, draws, counts))
 
 
@@ -63,8 +65,15 @@ def constant(subject: Subject, judged: Judged) -> dict[str, Metric]:
     return _macro_points(subject, points, np.arange(len(subject.classes))) | whole
 
 
-def _finish(points: Mapping[str, Metric], draws: Mapping[str, Floats], subject: Subject, smallest: int) -> dict[str, Metric]:
-    return {name: bootstrap.with_interval(point, draws[name], subject.options.confidence, smallest) for name, point in points.items()}
+def _finish(
+    points: Mapping[str, Metric],
+    draws: Mapping[str, Floats],
+    subject: Subject,
+    smallest: int,
+    limits: Mapping[str, exact.Exact],
+) -> dict[str, Metric]:
+    confidence = subject.options.confidence
+    return {name: bootstrap.with_interval(point, draws[name], confidence, smallest, limits.get(name)) for name, point in points.items()}
 
 
 def _class_points(subject: Subject, judged: Judged) -> list[dict[str, Metric]]:
@@ -144,7 +153,7 @@ def _over_present(
     present = np.flatnonzero(counts)
     if len(present) == len(counts):
         return None
-    measured = _finish(_macro_points(subject, points, present), _macro_draws(draws, present), subject, int(counts[present].min()))
+    measured = _finish(_macro_points(subject, points, present), _macro_draws(draws, present), subject, int(counts[present].min()), {})
     return MacroOverPresent(absent=[label for label, count in zip(subject.classes, counts, strict=True) if count == 0], metrics=measured)
 
 

@@ -110,6 +110,7 @@ const REASONS = {
   zero_denominator: "nothing to divide by",
   constant_scores: "all rows have the same score",
   too_few: "fewer than 5 rows of a class",
+  degenerate: "rows drawn from these cannot differ",
   unstable: "undefined in over 5% of the draws",
   several_classes: "several classes have no single threshold",
   infeasible_constraint: "no threshold satisfies it",
