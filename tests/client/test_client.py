@@ -57,7 +57,7 @@ def test_a_whole_spec_can_be_submitted(client: Client, dataset_id: str) -> None:
 
 def test_lists_run_over_pages(client: Client, dataset_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     submitted = [submit(client, dataset_id, epochs=1) for _ in range(5)]
-    monkeypatch.setattr("counterweight.client.PAGE_SIZE", 2)
+    monkeypatch.setattr("counterweight._resources.asking.PAGE_SIZE", 2)
 
     listed = [job.id for job in client.jobs.list(limit=5)]
 

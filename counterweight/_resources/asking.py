@@ -1,0 +1,45 @@
+"""What resources have in common when they ask: documents given in one of several ways, merge patches, lists page by page."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from counterweight._transport import Query, Transport
+from counterweight.contracts.base import View
+from counterweight.contracts.pages import Page
+
+Item = TypeVar("Item", bound=View)
+
+PAGE_SIZE = 200
+
+
+def document(given: BaseModel | str | None, kind: type[BaseModel], fields: dict[str, Any]) -> str:
+    """Return the JSON of what the caller gave in one of the ways it can be given."""
+    if given is not None and fields:
+        raise TypeError(f"give a {kind.__name__} or its fields ({', '.join(fields)}), not both")
+    if isinstance(given, str):
+        return given
+    # Defaults are sent too: a field that names a union's member, such as a loss's `kind`, is one.
+    return (given or kind.model_validate(fields)).model_dump_json()
+
+
+def changes(given: dict[str, Any]) -> str:
+    """Return the merge patch that changes what is not None."""
+    return json.dumps({field: value for field, value in given.items() if value is not None})
+
+
+def dry(is_dry_run: bool) -> Query:
+    return {"dry_run": "true" if is_dry_run else None}
+
+
+def pages(transport: Transport, path: str, page_kind: type[Page[Item]], query: Query, limit: int | None) -> Iterator[Item]:
+    left, after = math.inf if limit is None else limit, None
+    while left > 0:
+        page = transport.get(path, page_kind, {**query, "limit": int(min(left, PAGE_SIZE)), "after": after})
+        yield from page.data
+        left, after = left - len(page.data), page.next
+        if after is None:
+            return
