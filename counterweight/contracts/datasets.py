@@ -41,6 +41,8 @@ class DatasetOptions(Request):
     )
     positive_label: str | None = Field(default=None, description="The event, such as `fraud`; the rarer of two classes when left out.")
     exclude: list[str] = Field(default=[], description="Columns that are never features.")
+    group_column: str | None = Field(default=None, description="Whose cells tell the group for splits by group; never a feature.")
+    time_column: str | None = Field(default=None, description="Whose cells tell the time for splits by time; never a feature.")
 
     @field_validator("encoding")
     @classmethod

@@ -82,7 +82,7 @@ def submit_job(
     def settle() -> tuple[Dataset, ResolvedSpec, ResolvedLoss]:
         datasets.pin(session, caller.project_id, spec.dataset_id)
         dataset = datasets.get_ready(session, caller.project_id, spec.dataset_id)
-        choices = DatasetChoices(dataset.name, dataset.options.exclude, _test_facts(session, caller.project_id, spec))
+        choices = DatasetChoices.of(dataset.name, dataset.options, _test_facts(session, caller.project_id, spec))
         return dataset, *submission.settle(spec, datasets.facts(dataset), choices)
 
     def make() -> Answer:

@@ -15,6 +15,7 @@ from service.api.dependencies import Reader, ReadSession
 from service.api.problems import declared, wrong_field
 from service.domain import submission
 from service.domain.errors import Invalid
+from service.domain.submission import DatasetChoices
 from service.persistence import datasets
 
 router = APIRouter(prefix="/losses", tags=["losses"], route_class=StrictRoute)
@@ -65,10 +66,11 @@ def list_losses(_caller: Reader) -> Page[LossCard]:
 def resolve_loss(question: Annotated[LossQuestion, Body(openapi_examples=EXAMPLES)], caller: Reader, session: ReadSession) -> LossAnswer:
     """Tell what a loss comes to on a dataset: weights, shifts and margins by class, what to know, and the first loss to expect.
 
-    It counts the training rows of `split`, the default one when left out: a job with this split gets the same numbers.
+    It counts the training rows of `split`, the default one when left out: a job with this split gets the same numbers. What groups or
+    times make of the classes is known when a job has divided the rows; the numbers are then an estimate, and a note says so.
     """
     dataset = datasets.get_ready(session, caller.project_id, question.dataset_id)
-    return submission.answer(question, datasets.facts(dataset))
+    return submission.answer(question, datasets.facts(dataset), DatasetChoices.of(dataset.name, dataset.options))
 
 
 @router.get("/curve", operation_id="losses_curve", responses=declared())

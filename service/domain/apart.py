@@ -5,7 +5,6 @@ from collections.abc import Collection
 from typing import Any
 
 from counterweight.contracts.datasets import TableFacts
-from counterweight.contracts.splits import ColumnSplit, StratifiedSplit
 from service.domain.errors import Invalid
 
 SHOWN = 5
@@ -20,21 +19,6 @@ def check_test_dataset(facts: TableFacts, test: TableFacts, left_out: Collection
         raise _mismatch(f"the test dataset {found}, and the training dataset has {facts.target!r}; {way}")
     _check_columns(facts, test, left_out)
     _check_labels(facts, test)
-
-
-def settled_split(split: StratifiedSplit | ColumnSplit, has_test_dataset: bool) -> StratifiedSplit | ColumnSplit:
-    """Return the split without test rows where a dataset of its own brings them; Invalid when both or neither do."""
-    if isinstance(split, ColumnSplit):
-        return split
-    if not has_test_dataset:
-        if split.test == 0:
-            raise Invalid.at(
-                "/split/test", "split_mismatch", "no row would be left to test on; give test a share, or name a test_dataset_id"
-            )
-        return split
-    if split.test > 0 and "test" in split.model_fields_set:
-        raise Invalid.at("/split/test", "split_mismatch", f"test_dataset_id brings the test rows; leave the share {split.test} out")
-    return split.model_copy(update={"test": 0.0})
 
 
 def _check_columns(facts: TableFacts, test: TableFacts, left_out: Collection[str]) -> None:

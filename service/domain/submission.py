@@ -1,22 +1,21 @@
 """What a job means on its dataset: every default settled, every mismatch refused before anything is queued."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
-from counterweight.contracts.datasets import TableFacts
+from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
 from counterweight.contracts.learners import Auto, ConcreteLearner, Linear, Mlp
 from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, ResolvedLoss, resolve_loss
-from counterweight.contracts.splits import PARTS, ColumnSplit
+from counterweight.contracts.splits import ColumnSplit, column_of
 from counterweight.contracts.terms import ClassCounts, LossMismatch
-from service.domain.apart import check_test_dataset, settled_split
+from service.domain.apart import check_test_dataset
+from service.domain.divisions import DividingColumns, estimate_notes, known_column, settled_split, train_counts
 from service.domain.errors import Invalid
 
 MOST_NUMERIC_CLASSES = 100
 """A numeric target of more distinct values is a quantity: predicting it is regression."""
-
-SHOWN = 5
-"""So many classes or columns are named in a message."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,19 @@ class DatasetChoices:
     exclude: Sequence[str]
     test: TableFacts | None = None
     """The facts of the dataset that brings the test rows, if one does."""
+    columns: DividingColumns = field(default_factory=DividingColumns)
+
+    @classmethod
+    def of(cls, name: str, options: DatasetOptions, test: TableFacts | None = None) -> Self:
+        """Take what the options say: columns that tell groups or times are never features."""
+        columns = DividingColumns(options.group_column, options.time_column)
+        told = [name for name in (columns.group, columns.time) if name is not None]
+        return cls(name, [*options.exclude, *told], test, columns)
 
 
 def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[ResolvedSpec, ResolvedLoss]:
     """Return the job with nothing left open, and its loss in numbers; Invalid, at the field, when the job cannot be run."""
-    spec = spec.model_copy(update={"split": settled_split(spec.split, chosen.test is not None)})
+    spec = spec.model_copy(update={"split": settled_split(spec.split, chosen.test is not None, chosen.columns)})
     target, positive, counts = _classes(spec, facts)
     loss = _resolved_loss(spec, counts)
     exclude = _exclude(spec, facts, chosen, target)
@@ -52,16 +59,18 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
     return ResolvedSpec(**settled), loss
 
 
-def answer(question: LossQuestion, facts: TableFacts) -> LossAnswer:
+def answer(question: LossQuestion, facts: TableFacts, chosen: DatasetChoices) -> LossAnswer:
     """Return what a job with this loss would be told of it; Invalid where the job would be."""
-    spec = JobSpec(dataset_id=question.dataset_id, target=question.target, loss=question.loss, split=question.split)
+    has_test_dataset = not isinstance(question.split, ColumnSplit) and question.split.test == 0
+    split = settled_split(question.split, has_test_dataset, chosen.columns)
+    spec = JobSpec(dataset_id=question.dataset_id, target=question.target, loss=question.loss, split=split)
     target, positive, counts = _classes(spec, facts)
     return LossAnswer(
         **dict(_resolved_loss(spec, counts)),
         dataset_id=question.dataset_id,
         target=target,
         positive_label=positive,
-        split=question.split,
+        split=split,
         rows=counts.by_label(counts.counts),
     )
 
@@ -69,7 +78,7 @@ def answer(question: LossQuestion, facts: TableFacts) -> LossAnswer:
 def _classes(spec: JobSpec, facts: TableFacts) -> tuple[str, str | None, ClassCounts]:
     """Return the target, the positive label (two classes only), and the training rows of each class."""
     target = _target(spec, facts)
-    train = _train_counts(spec, facts)
+    train = train_counts(spec, facts)
     positive = _positive_label(spec, facts)
     labels = tuple(train)
     return target, positive, ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
@@ -94,55 +103,6 @@ def _target(spec: JobSpec, facts: TableFacts) -> str:
     return facts.target
 
 
-def _train_counts(spec: JobSpec, facts: TableFacts) -> dict[str, int]:
-    """Return the training rows of each class, in class order."""
-    split = spec.split
-    if isinstance(split, ColumnSplit):
-        return _column_counts(split, spec, facts)
-    rare = [share for share in facts.classes if share.count < split.minimum_rows]
-    if rare:
-        named = ", ".join(f"class {share.label!r} has {share.count}" for share in rare[:SHOWN])
-        more = f" and {len(rare) - SHOWN} more classes have too few" if len(rare) > SHOWN else ""
-        parts = "training, validation and test" if split.test > 0 else "training and validation"
-        message = f"{parts} need a row of each class, {split.minimum_rows} in all, and {named}{more}"
-        raise Invalid.at("/split", "class_too_rare", f"{message}; add rows of it, remove it, or merge it with another class")
-    return {share.label: split.part_counts(share.count)[0] for share in facts.classes}
-
-
-def _column_counts(split: ColumnSplit, spec: JobSpec, facts: TableFacts) -> dict[str, int]:
-    """Training needs every class, stopping by average precision needs it among the validation rows; test rows may lack one."""
-    if split.column not in {column.name for column in facts.columns}:
-        raise Invalid.at("/split/column", "unknown_column", _unknown_column(split.column, facts))
-    parts = facts.part_classes.get(split.column)
-    if parts is None:
-        message = f"column {split.column!r} holds other cells than {', '.join(PARTS)}; every row must name its part"
-        raise Invalid.at("/split/column", "not_a_part_column", message)
-    _check_parts(split.column, {part for part in PARTS if parts.get(part)}, spec.test_dataset_id is not None)
-    for share in facts.classes:
-        if not parts["train"].get(share.label):
-            message = f"class {share.label!r} has no row in part 'train' of column {split.column!r}, and none can be learnt from"
-            raise Invalid.at("/split/column", "class_missing_from_part", message)
-        stopping = spec.training.early_stopping
-        if not parts["validation"].get(share.label) and stopping is not None and stopping.metric != "log_loss":
-            message = (
-                f"class {share.label!r} has no row in part 'validation' of column {split.column!r}, so {stopping.metric} cannot tell when "
-                'to stop; add rows of it, or set training.early_stopping.metric to "log_loss"'
-            )
-            raise Invalid.at("/training/early_stopping/metric", "class_missing_from_part", message)
-    return {share.label: parts["train"][share.label] for share in facts.classes}
-
-
-def _check_parts(column: str, found: set[str], has_test_dataset: bool) -> None:
-    needed = {"train", "validation"} if has_test_dataset else set(PARTS)
-    for part in PARTS:
-        if part in needed - found:
-            message = f"no row of column {column!r} says {part!r}; name rows of each part"
-            raise Invalid.at("/split/column", "class_missing_from_part", message)
-    if has_test_dataset and "test" in found:
-        message = f"column {column!r} names test rows and test_dataset_id brings others; exclude these rows, or leave test_dataset_id out"
-        raise Invalid.at("/split/column", "split_mismatch", message)
-
-
 def _positive_label(spec: JobSpec, facts: TableFacts) -> str | None:
     """Return whom binary metrics are about; None when there are more classes than two."""
     labels = [share.label for share in facts.classes]
@@ -163,23 +123,23 @@ def _resolved_loss(spec: JobSpec, counts: ClassCounts) -> ResolvedLoss:
         message = f"{spec.loss.kind} compares directions of learnt features, and a linear learner learns none; choose mlp or another loss"
         raise Invalid.at("/learner", "loss_mismatch", message)
     try:
-        return resolve_loss(spec.loss, counts)
+        loss = resolve_loss(spec.loss, counts)
     except LossMismatch as mismatch:
         raise Invalid.at(mismatch.pointer, "loss_mismatch", str(mismatch)) from mismatch
+    return loss.model_copy(update={"notes": [*loss.notes, *estimate_notes(spec)]})
 
 
 def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: str) -> list[str]:
-    """Return the columns that are no features: the dataset's, the job's, and the one that names the parts."""
+    """Return the columns that are no features: the dataset's, the job's, and the one that divides the rows."""
     names = [column.name for column in facts.columns]
     for index, name in enumerate(spec.exclude):
-        if name not in names:
-            raise Invalid.at(f"/exclude/{index}", "unknown_column", _unknown_column(name, facts))
+        known_column(name, facts, f"/exclude/{index}")
         if name == target:
             raise Invalid.at(
                 f"/exclude/{index}", "target_excluded", f"{name!r} is the target; it is never a feature and cannot be excluded"
             )
-    parts = [spec.split.column] if isinstance(spec.split, ColumnSplit) else []
-    excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *parts]))
+    dividing = column_of(spec.split)
+    excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *([] if dividing is None else [dividing])]))
     if not set(names) - {target, *excluded}:
         raise Invalid.at("/exclude", "no_features", "no column is left to learn from; exclude fewer")
     return excluded
@@ -191,9 +151,3 @@ def _learner(spec: JobSpec) -> ConcreteLearner:
 
 def _batch_size(rows: int) -> int:
     return min(256, max(32, rows // 50))
-
-
-def _unknown_column(name: str, facts: TableFacts) -> str:
-    names = [column.name for column in facts.columns]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"there is no column {name!r}; the columns are {', '.join(repr(known) for known in names[:SHOWN])}{more}"

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import DatasetState
@@ -18,16 +17,6 @@ CHANNEL = "counterweight"
 
 def move_job(session: Session, job: Job, state: JobState, reason: str, now: datetime) -> None:
     """Change a job's state as the lifecycle allows, keep the account of its time, and log it."""
-    move_jobs(session, [job], state, reason, now)
-
-
-def move_jobs(session: Session, jobs: Sequence[Job], state: JobState, reason: str, now: datetime) -> None:
-    """Change the state of several jobs, as `move_job` does."""
-    session.add_all([_moved(job, state, reason, now) for job in jobs])
-    announce(session, *(job.id for job in jobs))
-
-
-def _moved(job: Job, state: JobState, reason: str, now: datetime) -> Event:
     before = job.state
     if not lifecycle.allows(before, state):
         raise ValueError(f"a job cannot go from {before} to {state}")
@@ -39,18 +28,18 @@ def _moved(job: Job, state: JobState, reason: str, now: datetime) -> Event:
         else:
             job.run_s += elapsed
             if job.resolved is not None and job.resolved.device.startswith("cuda"):
-                job.gpu_s += elapsed / job.resolved.cohort_size
+                job.gpu_s += elapsed
     job.state, job.state_reason = state, reason
     job.version += 1
     if state == "queued":
-        job.queued_at, job.phase, job.cohort_id = now, "waiting", None
+        job.queued_at, job.phase = now, "waiting"
     elif state == "running":
         job.started_at, job.phase = now, "loading"
     if state not in lifecycle.HELD:
         job.agent_id = None
     if lifecycle.is_terminal(state):
         job.finished_at = now
-    return Event(at=now, project_id=job.project_id, subject=job.id, kind="job", from_state=before, to_state=state, reason=reason)
+    _log(session, job.project_id, job.id, "job", before, state, reason, now)
 
 
 def enter_phase(session: Session, job: Job, phase: Phase, now: datetime) -> None:
@@ -87,10 +76,10 @@ def close_log(session: Session, thing: Job | Dataset, now: datetime) -> None:
     _log(session, thing.project_id, thing.id, "deletion", thing.state, None, "deleted by its owner", now)
 
 
-def announce(session: Session, *subjects: str) -> None:
-    """Tell listeners, when this transaction commits, what changed. SQLite needs no telling: its readers watch the file."""
-    if subjects and session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_notify(CHANNEL, func.unnest(array(subjects)))))
+def announce(session: Session, subject: str) -> None:
+    """Tell listeners, when this transaction commits, that `subject` changed. SQLite needs no telling: its readers watch the file."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_notify(CHANNEL, subject)))
 
 
 def of_job(session: Session, job_id: str) -> list[Event]:

@@ -23,7 +23,6 @@ from counterweight.contracts.jobs import (
 )
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from service.domain import lifecycle
-from service.domain.cohorts import cohort_key
 from service.domain.editing import merged_labels
 from service.domain.errors import NotFound
 from service.domain.filters import Condition
@@ -72,7 +71,6 @@ def add(
         loss_gamma=getattr(spec.loss, "gamma", None),
         learner_kind=spec.learner.kind,
         device=spec.resources.device,
-        cohort_key=cohort_key(spec),
         state="queued",
         phase="waiting",
         priority=spec.priority,
@@ -187,7 +185,6 @@ def _view(job: Job, place: QueueView, now: datetime) -> JobView:
         state_reason=job.state_reason,
         is_terminal=lifecycle.is_terminal(job.state),
         allowed_actions=lifecycle.allowed_actions(job.state),
-        cohort_id=job.cohort_id,
         retry_of=job.retry_of,
         dataset=DatasetRef.model_validate(job.dataset),
         test_dataset=None if job.test_dataset is None else DatasetRef.model_validate(job.test_dataset),

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from counterweight.contracts.datasets import ClassShare, Column, TableFacts
+from counterweight.contracts.datasets import ClassShare, Column, DatasetOptions, TableFacts
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
-from counterweight.contracts.splits import StratifiedSplit
+from counterweight.contracts.splits import StratifiedSplit, column_of
 from service.domain.errors import Invalid
 from service.domain.submission import DatasetChoices, settle
 
@@ -267,3 +268,87 @@ def test_a_positive_label_is_for_two_classes() -> None:
     refused = refusal(facts({"a": 10, "b": 10, "c": 10}), evaluation={"positive_label": "a"})
 
     assert refused.code == "positive_label_not_binary"
+
+
+def dated(**changes: Any) -> TableFacts:
+    """Return facts with a column of moments, one of patients, and one that holds the same in all rows."""
+    kinds = {"day": ("datetime", 0, 500), "patient": ("categorical", 3, 80), "site": ("categorical", 0, 2), "note": ("text", 0, 900)}
+    more = [Column(name=name, type=kind, missing=gaps, distinct=many) for name, (kind, gaps, many) in kinds.items()]
+    table = facts(**changes)
+    return table.model_copy(update={"columns": [*table.columns, *more]})
+
+
+@pytest.mark.parametrize(
+    ("split", "trouble"),
+    [
+        ({"kind": "group"}, "neither split.column nor the dataset's options.group_column names one"),
+        ({"kind": "group", "column": "clinic"}, "there is no column 'clinic'"),
+        ({"kind": "group", "column": "label"}, "'label' is the target"),
+        ({"kind": "group", "column": "site"}, "'site' holds 2 groups, and training, validation and test need 3"),
+        ({"kind": "group", "column": "patient", "folds": 90, "fold": 0}, "'patient' holds 83 groups, and 90 folds need 90"),
+        ({"kind": "time"}, "options.time_column names one"),
+        ({"kind": "time", "column": "note"}, "'note' is text, and neither moments nor numbers"),
+        ({"kind": "time", "column": "patient"}, "'patient' is categorical"),
+    ],
+)
+def test_a_column_that_cannot_divide_the_rows_is_refused(split: dict[str, Any], trouble: str) -> None:
+    refused = refusal(dated(), split=split)
+
+    assert refused.errors[0].pointer == "/split/column"
+    assert trouble in refused.detail
+
+
+def test_a_time_that_rows_lack_is_refused_with_their_number() -> None:
+    columns = [column.model_copy(update={"missing": 7 if column.name == "day" else 0}) for column in dated().columns]
+
+    assert "'day' says no time in 7 rows" in refusal(dated(columns=columns), split={"kind": "time", "column": "day"}).detail
+
+
+def test_more_folds_than_a_class_has_rows_are_refused_naming_it() -> None:
+    refused = refusal(facts({"good": 900, "bad": 4}), split={"kind": "stratified", "folds": 5, "fold": 0})
+
+    assert (refused.code, refused.errors[0].pointer) == ("class_too_rare", "/split")
+    assert "5 folds need a row of each class, 5 in all, and class 'bad' has 4" in refused.detail
+    assert "choose fewer folds" in refused.detail
+
+
+def test_columns_of_groups_and_times_come_from_the_dataset_and_are_never_features() -> None:
+    options = DatasetOptions(group_column="patient", time_column="day", exclude=["note"])
+    chosen = DatasetChoices.of("visits.csv", options)
+    wanted = [JobSpec.model_validate({"dataset_id": "ds_1", "split": {"kind": kind}}) for kind in ("group", "time", "stratified")]
+
+    specs = [settle(spec, dated(), chosen)[0] for spec in wanted]
+
+    assert [column_of(spec.split) for spec in specs] == ["patient", "day", None]
+    assert all(spec.exclude == ["note", "patient", "day"] for spec in specs)
+
+
+@pytest.mark.parametrize("split", [{"kind": "group", "column": "patient"}, {"kind": "time", "column": "day"}])
+def test_a_loss_whose_training_rows_are_not_known_yet_is_told_as_an_estimate(split: dict[str, Any]) -> None:
+    spec = JobSpec.model_validate({"dataset_id": "ds_1", "loss": {"kind": "balanced_cross_entropy"}, "split": split})
+
+    _, loss = settle(spec, dated(), DatasetChoices("visits.csv", ()))
+
+    assert loss.resolved.weights == pytest.approx({"good": 650 / 1170, "bad": 650 / 130})
+    assert "an estimate" in loss.notes[-1]
+
+
+def test_a_fold_and_a_test_dataset_are_one_too_many() -> None:
+    with pytest.raises(Invalid, match="test_dataset_id brings the test rows, and a fold would bring others"):
+        on_other(facts(), split={"kind": "stratified", "folds": 5, "fold": 1})
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"folds": 5},
+        {"fold": 1},
+        {"folds": 5, "fold": 5},
+        {"folds": 1, "fold": 0},
+        {"folds": 5, "fold": 0, "test": 0.3},
+        {"folds": 2, "fold": 0, "validation": 0.5},
+    ],
+)
+def test_folds_that_make_no_sense_are_refused(split: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        StratifiedSplit.model_validate(split)

@@ -48,8 +48,8 @@ def refuse_duplicates(names: list[str]) -> None:
 
 
 def _names_told(options: DatasetOptions) -> set[str]:
-    told = {*options.columns, *options.exclude}
-    return told | {options.target} if isinstance(options.target, str) else told
+    named = (options.target, options.group_column, options.time_column)
+    return {*options.columns, *options.exclude, *(name for name in named if isinstance(name, str))}
 
 
 def _is_header(first: list[str], body: list[list[str]], decimal: str, told: set[str], notes: list[str]) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from counterweight.contracts.cohorts import shared_settings
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
 from counterweight.contracts.learners import Mlp
@@ -62,7 +61,7 @@ class Cohort:
 
     def notes(self, spec: ResolvedSpec) -> list[str]:
         """Return what training decided that a user may not expect."""
-        notes = list(self.prepared.encoding.notes)
+        notes = list(self.prepared.notes)
         for part in PARTS[1:]:
             absent = [label for label, rows in zip(self.prepared.classes, self.prepared.class_counts(part), strict=True) if rows == 0]
             if absent:
@@ -109,7 +108,7 @@ class Cohort:
 def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedSpec], device: torch.device) -> Cohort:
     """Return the cohort of these jobs; ValueError when they cannot share one program."""
     first = specs[0]
-    if any(shared_settings(spec) != shared_settings(first) for spec in specs):
+    if any(_shared(spec) != _shared(first) for spec in specs):
         raise ValueError("members of a cohort must share target, columns, split, learner, kind of head, batch size, epochs and schedule")
     rows = prepared.part_rows[0]
     return Cohort(
@@ -126,6 +125,11 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
         device=device,
         members=len(specs),
     )
+
+
+def _shared(spec: ResolvedSpec) -> tuple[object, ...]:
+    training, head, rows = spec.training, spec.loss.has_cosine_head, (spec.test_dataset_id, spec.split)
+    return (spec.target, set(spec.exclude), rows, spec.learner, head, training.batch_size, training.max_epochs, training.schedule)
 
 
 def _positive(classes: tuple[str, ...], label: str | None) -> int | None:

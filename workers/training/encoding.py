@@ -11,7 +11,7 @@ from pydantic import Field
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import Column
 from workers.training.errors import UnusableData
-from workers.training.table import Codes, column_codes, column_numbers
+from workers.training.table import TEXT_TYPES, Codes, column_codes, column_numbers
 
 VERSION = 1
 """Raised with every change of what a column is turned into; older prepared caches are then left aside."""
@@ -114,7 +114,7 @@ def fit_encoding(table: pa.Table, columns: list[Column], training_rows: Rows) ->
     notes: list[str] = []
     for column in columns:
         fit: Callable[[pa.Table, str, Rows], NumericColumn | CategoricalColumn | str]
-        fit = _fit_categories if column.type in ("categorical", "text") else _fit_numbers
+        fit = _fit_categories if column.type in TEXT_TYPES else _fit_numbers
         fitted = fit(table, column.name, training_rows)
         if isinstance(fitted, str):
             notes.append(f"column {column.name!r} is not used: {fitted}")
@@ -160,7 +160,7 @@ def _fit_categories(table: pa.Table, name: str, rows: Rows) -> CategoricalColumn
     distinct, known = int((counts > 0).sum()), int(counts.sum())
     if distinct == 0:
         return "it has no value in the training rows"
-    if distinct > MOST_CATEGORIES and distinct > known / 2:
+    if names_rows(distinct, known):
         return (
             f"nearly all of its cells differ ({distinct} texts in {known} training rows), so it names rows and describes none; if it holds "
             "numbers, the dataset's notes name the cell that is not one"
@@ -177,6 +177,11 @@ def _fit_categories(table: pa.Table, name: str, rows: Rows) -> CategoricalColumn
         flags_rare=bool(known > counts[kept].sum()),
         flags_missing=has_missing,
     )
+
+
+def names_rows(distinct: int, known: int) -> bool:
+    """Whether a text of which so many of the known cells differ names rows and describes none."""
+    return distinct > MOST_CATEGORIES and distinct > known / 2
 
 
 def _write_numbers(column: NumericColumn, table: pa.Table, values: Floats, flags: Floats) -> None:

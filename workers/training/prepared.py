@@ -16,11 +16,11 @@ from torch import Tensor
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
-from counterweight.contracts.splits import PARTS, ColumnSplit, Part
-from workers.training import encoding, table
+from counterweight.contracts.splits import PARTS, Part, column_of
+from workers.training import dividing, encoding, table
+from workers.training.dividing import Divisible, divide
 from workers.training.errors import UnusableData
 from workers.training.files import digest, write_whole
-from workers.training.split import named_parts, stratified_parts
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Prepared:
     part_rows: tuple[int, int, int]
     classes: tuple[str, ...]
     encoding: encoding.Encoding
+    notes: list[str]
 
     def span(self, part: Part) -> slice:
         """Return where the rows of a part lie."""
@@ -53,6 +54,7 @@ class _Description(View):
     part_rows: tuple[int, int, int]
     classes: tuple[str, ...]
     encoding: encoding.Encoding
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -92,23 +94,18 @@ def _key(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: 
         "exclude": sorted(set(spec.exclude)),
         "split": spec.split.model_dump(mode="json"),
         "encoding": encoding.VERSION,
+        "division": dividing.VERSION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: ResolvedSpec, threads: int) -> Prepared:
-    left_out = {spec.target, *spec.exclude}
-    if isinstance(spec.split, ColumnSplit):
-        left_out.add(spec.split.column)
-    columns = [column for column in facts.columns if column.name not in left_out]
+    columns = [column for column in facts.columns if column.name not in {spec.target, column_of(spec.split), *spec.exclude}]
     whole = table.read_table(file.path, facts.columns, spec.target, threads)
     classes = tuple(item.label for item in facts.classes)
     labels = _labels(table.column_codes(whole, spec.target), classes, spec.target)
-    if isinstance(spec.split, ColumnSplit):
-        cells = table.column_codes(whole, spec.split.column)
-        parts = named_parts([cells.texts[code] if code >= 0 else None for code in cells.codes], spec.split.column)
-    else:
-        parts = stratified_parts(labels, len(classes), spec.split)
+    divided = divide(Divisible(whole, labels, classes, facts.columns, columns), spec.split)
+    parts = divided.parts
     fitted = encoding.fit_encoding(whole, columns, np.flatnonzero(parts == 0))
     order = np.argsort(parts, kind="stable")
     counts = np.bincount(parts, minlength=len(PARTS)).tolist()
@@ -128,6 +125,7 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
         part_rows=(counts[0], counts[1], counts[2]),
         classes=classes,
         encoding=fitted,
+        notes=[*divided.notes, *fitted.notes],
     )
 
 
@@ -144,7 +142,9 @@ def _labels(cells: table.Codes, classes: tuple[str, ...], target: str) -> NDArra
 def _store(folder: Path, key: str, prepared: Prepared) -> None:
     tensors = {"features": prepared.features, "labels": prepared.labels, "rows": prepared.rows}
     sha256 = write_whole(folder / f"{key}.safetensors", save(tensors))
-    description = _Description(key=key, sha256=sha256, part_rows=prepared.part_rows, classes=prepared.classes, encoding=prepared.encoding)
+    description = _Description(
+        key=key, sha256=sha256, part_rows=prepared.part_rows, classes=prepared.classes, encoding=prepared.encoding, notes=prepared.notes
+    )
     write_whole(folder / f"{key}.json", description.model_dump_json().encode())
 
 
@@ -165,4 +165,5 @@ def _load(folder: Path, key: str) -> Prepared | None:
         part_rows=description.part_rows,
         classes=description.classes,
         encoding=description.encoding,
+        notes=description.notes,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from counterweight.contracts.datasets import Column
 from workers.training.errors import UnusableData
 
-_WRITTEN = ("categorical", "text")
+TEXT_TYPES = ("categorical", "text")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Codes:
 
 def read_table(path: Path, columns: list[Column], target: str, threads: int) -> pa.Table:
     """Read the Parquet file at `path`; columns of text, and the target, come dictionary-encoded."""
-    text = [column.name for column in columns if column.type in _WRITTEN]
+    text = [column.name for column in columns if column.type in TEXT_TYPES]
     with pq.ParquetFile(path, read_dictionary=[*text, target], memory_map=True) as file:
         table = file.read(use_threads=threads > 1)
     missing = [column.name for column in columns if column.name not in table.column_names]
@@ -52,15 +52,21 @@ def column_numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
 
     UnusableData when a cell is itself NaN or infinite: it would reach every weight of the network.
     """
-    column = table.column(name)
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.timestamp("us")).cast(pa.int64())
-        numbers = pc.divide(column.cast(pa.float64()), 1e6)
-    elif pa.types.is_boolean(column.type):
-        numbers = column.cast(pa.int8()).cast(pa.float64())
-    else:
-        numbers = column.cast(pa.float64(), safe=False)
-    finite = pc.all(pc.is_finite(numbers)).as_py()
-    if finite is False:
+    numbers = _as_float64(table.column(name))
+    if pc.all(pc.is_finite(numbers)).as_py() is False:
         raise UnusableData(f"column {name!r} holds NaN or infinite numbers", "replace them by empty cells or exclude the column")
     return np.asarray(numbers.to_numpy(), dtype=np.float64)
+
+
+def numbers_as_they_are(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return a column as `column_numbers` does, with whatever it holds."""
+    return np.asarray(_as_float64(table.column(name)).to_numpy(), dtype=np.float64)
+
+
+def _as_float64(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.timestamp("us")).cast(pa.int64())
+        return pc.divide(column.cast(pa.float64()), 1e6)
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return column.cast(pa.float64(), safe=False)

@@ -12,10 +12,8 @@ from counterweight.contracts.messages import (
     Cancelled,
     EpochDone,
     Failed,
-    LastWord,
     Member,
     PhaseChanged,
-    Split,
     Succeeded,
     TrainerMessage,
     TrainerTask,
@@ -44,7 +42,7 @@ def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[
     unfinished = {member.job_id for member in task.members}
     try:
         for message in _run(task, is_cancelled, clock):
-            if isinstance(message, LastWord):
+            if isinstance(message, Succeeded | Failed | Cancelled):
                 unfinished.discard(message.job_id)
             yield message
     except (TrainingError, MemoryError, RuntimeError) as trouble:
@@ -52,8 +50,7 @@ def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[
         if error is None:
             raise
         for job_id in sorted(unfinished):
-            is_for_fewer = isinstance(error, OutOfMemory) and len(task.members) > 1
-            yield Split(job_id=job_id, detail=str(error)) if is_for_fewer else _failed(job_id, error)
+            yield _failed(job_id, error)
 
 
 def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float]) -> Iterator[TrainerMessage]:

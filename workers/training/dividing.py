@@ -1,0 +1,147 @@
+"""Dividing the rows of a table as a job asks for, and what there is to say of rows that are alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from counterweight.contracts.datasets import Column
+from counterweight.contracts.splits import PARTS, AnySplit, ColumnSplit, FoldedSplit, GroupSplit, StratifiedSplit, TimeSplit
+from workers.training.copies import Keys, cell_keys, is_missing, mixed, row_keys
+from workers.training.encoding import names_rows
+from workers.training.errors import UnusableData
+from workers.training.placing import Ints
+from workers.training.split import Drawing, Parts, drawn_parts, named_parts, timed_parts
+from workers.training.table import TEXT_TYPES, column_codes, column_numbers
+
+VERSION = 1
+"""Raised with every change of which rows fall where; older prepared caches are then left aside."""
+
+TOLD_FROM = 0.01
+"""A part is told of whose rows are off by more than this share of all, where groups or times keep it from having what was asked."""
+
+
+@dataclass(frozen=True)
+class Division:
+    """The part of each row as an index into `PARTS`, and what its owner may not expect."""
+
+    parts: Parts
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Divisible:
+    """A table to be divided: the classes (rows,) of its rows, its columns, and those of them that are features."""
+
+    table: pa.Table
+    labels: Ints
+    classes: tuple[str, ...]
+    columns: list[Column]
+    features: list[Column]
+
+    @property
+    def described_by(self) -> list[Column]:
+        """Return the columns that make a row what it is: not those whose text names it, which no network is shown either."""
+        rows = self.table.num_rows
+        named = [it.type in TEXT_TYPES and names_rows(it.distinct, rows - it.missing) for it in self.features]
+        return [column for column, is_name in zip(self.features, named, strict=True) if not is_name] or self.features
+
+    def column(self, name: str | None) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise UnusableData(f"there is no column {name!r} to divide the rows by", "name a column of the dataset")
+
+
+def divide(rows: Divisible, split: AnySplit) -> Division:
+    """Divide the rows; UnusableData where that cannot be done as asked."""
+    features = row_keys(rows.table, rows.described_by)
+    alike = mixed(features + mixed(rows.labels.astype(np.uint64)))
+    parts = _parts(rows, alike, split)
+    counts = class_counts(parts, rows.labels, len(rows.classes))
+    # By lot each part gets every class, or there is no such division; a time or a column may leave validation and test without one.
+    needed = counts[counts.sum(axis=1) > 0] if isinstance(split, FoldedSplit) else counts[:1]
+    for label, fewest in zip(rows.classes, needed.min(axis=0).tolist(), strict=True):
+        if fewest == 0:
+            raise UnusableData(f"class {label!r} would be missing from a part of the rows", _way_out(split))
+    return Division(parts, [*_on_copies(features, alike, rows.labels, parts, split), *_on_shares(rows, counts, split)])
+
+
+def _parts(rows: Divisible, alike: Keys, split: AnySplit) -> Parts:
+    if isinstance(split, ColumnSplit):
+        cells = column_codes(rows.table, split.column)
+        return named_parts([cells.texts[code] if code >= 0 else None for code in cells.codes], split.column)
+    if isinstance(split, TimeSplit):
+        return timed_parts(_times(rows, split), split)
+    keys = row_keys(rows.table, rows.columns)
+    if isinstance(split, GroupSplit):
+        groups = cell_keys(rows.table, rows.column(split.column))
+        # A row of no group is one by itself, but for its copies.
+        groups = np.where(is_missing(groups), alike, groups)
+        return drawn_parts(Drawing(rows.labels, rows.classes, keys, groups, f"groups of {split.column!r}"), split)
+    return drawn_parts(Drawing(rows.labels, rows.classes, keys, alike, "different rows (exact copies are kept in one part)"), split)
+
+
+def _times(rows: Divisible, split: TimeSplit) -> NDArray[np.float64]:
+    column = rows.column(split.column)
+    times = column_numbers(rows.table, column.name)
+    missing = np.flatnonzero(np.isnan(times))
+    if len(missing):
+        message = f"column {column.name!r} says no time in {len(missing)} rows, first in row {missing[0]}"
+        raise UnusableData(message, "fill the times in, or leave these rows out")
+    return times
+
+
+def class_counts(parts: Parts, labels: Ints, classes: int) -> Ints:
+    """Return the rows of each class in each part (parts, classes)."""
+    counted = np.bincount(parts.astype(np.int64) * classes + labels, minlength=len(PARTS) * classes)
+    return counted.reshape(len(PARTS), classes)
+
+
+def _way_out(split: AnySplit) -> str:
+    if isinstance(split, TimeSplit):
+        return "a smaller share for validation and test, or another kind of split"
+    return "another seed, fewer folds, or another kind of split"
+
+
+def _on_copies(features: Keys, alike: Keys, labels: Ints, parts: Parts, split: AnySplit) -> list[str]:
+    """Tell of rows that are alike: in one part they count twice, in two they give the answer away."""
+    notes = []
+    if copies := len(alike) - len(np.unique(alike)):
+        kept = "copies were kept in one part" if isinstance(split, StratifiedSplit) else _straddling(alike, parts)
+        notes.append(f"{copies:,} rows are exact copies of another, in features and class; {kept}")
+    if torn := _torn(features, labels):
+        notes.append(f"{torn:,} rows have the features of a row of another class: no model can tell these apart")
+    return notes
+
+
+def _straddling(alike: Keys, parts: Parts) -> str:
+    known = int(np.isin(alike[parts > 0], alike[parts == 0]).sum())
+    return f"{known:,} validation and test rows are copies of training rows" + (": what is measured on them flatters" if known else "")
+
+
+def _torn(features: Keys, labels: Ints) -> int:
+    """Return how many rows have the same features as one of another class."""
+    _, of_row, rows = np.unique(features, return_inverse=True, return_counts=True)
+    pairs = np.unique(np.stack([of_row, labels]), axis=1)[0]
+    return int(rows[np.bincount(pairs) > 1].sum())
+
+
+def _on_shares(rows: Divisible, counts: Ints, split: AnySplit) -> list[str]:
+    """Tell of a part that has not the share asked for."""
+    if isinstance(split, ColumnSplit):
+        return []
+    if isinstance(split, TimeSplit):
+        found, wanted, what = counts.sum(axis=1)[:, None], np.array([split.part_counts(len(rows.labels))]).T, ["the"]
+        why = "rows of the same time stay together"
+    else:
+        found, wanted = counts, np.array(split.class_parts(counts.sum(axis=0).tolist())).T
+        what = [f"class {label!r}:" for label in rows.classes]
+        why = "groups stay together" if isinstance(split, GroupSplit) else "exact copies stay together"
+    off = np.abs(found - wanted)
+    # What copies did not allow is told to the row; no group or time is expected to allow it to the row.
+    if not (off > (0 if isinstance(split, StratifiedSplit) else TOLD_FROM * found.sum(axis=0))).any():
+        return []
+    part, index = np.unravel_index(int((off / found.sum(axis=0)).argmax()), off.shape)
+    return [f"{why}: {what[index]} {PARTS[part]} part has {found[part, index]:,} rows instead of {wanted[part, index]:,}"]
