@@ -18,6 +18,7 @@ from benchmarks.figures import Figure
 from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import CrossEntropy
 from counterweight.contracts.terms import ClassCounts
+from workers.training import products
 from workers.training.loop import Epoch, Pace, Rows, train
 from workers.training.mlp import MlpNetwork
 from workers.training.population import Plan
@@ -80,8 +81,13 @@ def _our_epochs() -> Iterator[None]:
     )
     network = MlpNetwork(inputs=FEATURES, classes=2, hidden=(WIDTH, WIDTH))
     pace = Pace(epochs=1000, batch_size=BATCH, schedule="flat_cosine")
-    for event in train(network, [plan], pace, training, _rows(2000, seed=1), lambda _: False):
-        assert isinstance(event, Epoch)
+    events = train(network, [plan], pace, training, _rows(2000, seed=1), lambda _: False)
+    while True:
+        # The setting is the whole process's, and the others' is torch's own.
+        usual = products.ONEDNN.fp32_precision
+        products.use_widest_products()
+        assert isinstance(next(events), Epoch)
+        products.ONEDNN.fp32_precision = usual
         yield
 
 

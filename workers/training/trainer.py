@@ -27,6 +27,7 @@ from workers.training.loop import Deferred, Epoch, Lost, Rows, Trained, Withdraw
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
+from workers.training.products import use_widest_products
 from workers.training.subject import Scored
 from workers.training.telling import Telling
 
@@ -149,6 +150,7 @@ def _test_file(task: TrainerTask) -> TableFile | None:
 def _settle_device(task: TrainerTask) -> torch.device:
     """Set torch up for runs that repeat to the last digit: a fixed number of threads, and on a GPU only deterministic kernels."""
     torch.set_num_threads(task.threads)
+    use_widest_products()
     device = torch.device(task.device)
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
