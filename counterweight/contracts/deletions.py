@@ -9,7 +9,7 @@ class Deletion(View):
     """What was deleted, or would be; `kept` names files that stay, with what needs them."""
 
     id: str
-    object: Literal["job", "dataset"]
+    object: Literal["job", "dataset", "study"]
     deleted: bool
     files: int
     bytes: int

@@ -53,8 +53,8 @@ class Limits(Request):
     max_attempts: int = Field(default=3, ge=1, le=100)
 
 
-class JobSpec(Request):
-    """A job as a user writes it; only `dataset_id` is required."""
+class Recipe(Request):
+    """All of a job but its loss; only `dataset_id` is required."""
 
     name: Name | None = None
     labels: Labels = {}
@@ -67,12 +67,17 @@ class JobSpec(Request):
     exclude: list[str] = []
     split: Split = StratifiedSplit()
     learner: Learner = Auto()
-    loss: Loss = CrossEntropy()
     training: Training = Training()
     evaluation: EvaluationOptions = EvaluationOptions()
     resources: Resources = Resources()
     limits: Limits = Limits()
     priority: int = Field(default=50, ge=0, le=100)
+
+
+class JobSpec(Recipe):
+    """A job as a user writes it; only `dataset_id` is required."""
+
+    loss: Loss = CrossEntropy()
 
 
 class JobPatch(Request):

@@ -136,6 +136,9 @@ CODES: dict[str, Meaning] = {
     "several_classes": Meaning(
         422, "This is for two classes", "Use it with a job of two classes; with more, each class has its own curves in the evaluation."
     ),
+    "too_many_jobs": Meaning(422, "The study has too many jobs", "Try fewer losses, seeds or values; they multiply."),
+    "too_few_runs": Meaning(422, "There are too few runs to compare", "Give each arm two seeds or more, and see why jobs failed."),
+    "metric_mismatch": Meaning(422, "The metric does not fit the classes", "Choose the metric that the detail names."),
     "loss_mismatch": Meaning(
         422,
         "The loss does not fit the classes",

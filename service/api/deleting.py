@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.deletions import Deletion
 from service.api.dependencies import Service, now
 from service.persistence.deletion import Remains
-from service.persistence.tables import Dataset, Job
+from service.persistence.tables import Dataset, Job, Study
 
-Thing = TypeVar("Thing", Job, Dataset)
+Thing = TypeVar("Thing", Job, Dataset, Study)
 
 
 def delete(
     service: Service,
-    kind: Literal["job", "dataset"],
+    kind: Literal["job", "dataset", "study"],
     find: Callable[[Session], Thing],
     remains_of: Callable[[Session, Thing], Remains],
     forget: Callable[[Session, Thing, datetime], None],

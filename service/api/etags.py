@@ -17,10 +17,11 @@ from fastapi import Depends, Header, Response
 
 from counterweight.contracts.datasets import DatasetView
 from counterweight.contracts.jobs import JobView
+from counterweight.contracts.studies import StudyView
 from service.domain.versions import ANY, Expected
 
-MOVING = {"progress", "latest", "queue", "attempt", "resolved"}
-"""What of a job moves without its version. Its `usage` does so at every moment, and makes no difference."""
+MOVING = {"progress", "latest", "queue", "attempt", "resolved", "counts"}
+"""What of a job or a study moves without its version. A job's `usage` does so at every moment, and makes no difference."""
 
 HELD_S = 1.0
 MOST_HELD = 1000
@@ -48,9 +49,12 @@ class Snapshot:
         return "-" in self.tag
 
 
-def snapshot(view: JobView | DatasetView) -> Snapshot:
+Shown = JobView | DatasetView | StudyView
+
+
+def snapshot(view: Shown) -> Snapshot:
     tag = f'"{view.version}"'
-    if isinstance(view, JobView) and not view.is_terminal:
+    if not isinstance(view, DatasetView) and not view.is_terminal:
         digest = hashlib.blake2b(view.model_dump_json(include=MOVING).encode(), digest_size=8).hexdigest()
         tag = f'"{view.version}-{digest}"'
     return Snapshot(view.version, tag, view.model_dump_json())
@@ -64,9 +68,9 @@ class Snapshots:
         self._lock = threading.Lock()
         self._held: dict[str, tuple[float, Snapshot]] = {}
 
-    def of(self, view: JobView | DatasetView) -> Snapshot:
+    def of(self, view: Shown) -> Snapshot:
         """Return what to answer to whoever reads the record as `view`."""
-        if not isinstance(view, JobView) or view.is_terminal:
+        if isinstance(view, DatasetView) or view.is_terminal:
             return snapshot(view)
         with self._lock:
             since, held = self._held.get(view.id, (0.0, None))

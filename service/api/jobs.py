@@ -6,7 +6,6 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.responses import StreamingResponse
 
-from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.ids import new_id
@@ -38,8 +37,7 @@ from service.api.problems import declared, wrong_field
 from service.api.reading import read
 from service.domain import filters, sorting, submission
 from service.domain.fields import FILTERED, SORTED, spelled
-from service.domain.submission import DatasetChoices
-from service.persistence import datasets, deletion, jobs, metrics, planning
+from service.persistence import deletion, jobs, metrics, planning, recipes
 from service.persistence.idempotency import Answer
 from service.persistence.tables import Dataset, Job
 
@@ -80,10 +78,8 @@ def submit_job(
     moment = now()
 
     def settle() -> tuple[Dataset, ResolvedSpec, ResolvedLoss]:
-        datasets.pin(session, caller.project_id, spec.dataset_id)
-        dataset = datasets.get_ready(session, caller.project_id, spec.dataset_id)
-        choices = DatasetChoices.of(dataset.name, dataset.options, _test_facts(session, caller.project_id, spec))
-        return dataset, *submission.settle(spec, datasets.facts(dataset), choices)
+        dataset, facts, choices = recipes.ingredients(session, caller.project_id, spec)
+        return dataset, *submission.settle(spec, facts, choices)
 
     def make() -> Answer:
         dataset, settled, loss = settle()
@@ -227,13 +223,6 @@ def get_metrics(
 def get_evaluation(caller: Reader, session: ReadSession, job_id: str) -> Evaluation:
     """Get everything measured of the trained model on validation and test rows."""
     return jobs.evaluation(session, jobs.get(session, caller.project_id, job_id))
-
-
-def _test_facts(session: Session, project_id: str, spec: JobSpec) -> TableFacts | None:
-    if spec.test_dataset_id is None:
-        return None
-    datasets.pin(session, project_id, spec.test_dataset_id)
-    return datasets.facts(datasets.get_ready(session, project_id, spec.test_dataset_id, "/test_dataset_id"))
 
 
 def _view(session: Session, job: Job) -> JobView:

@@ -8,11 +8,12 @@ from fastapi import Response
 
 from counterweight.contracts.datasets import DatasetView
 from counterweight.contracts.jobs import JobView
+from counterweight.contracts.studies import StudyView
 from service.api.dependencies import Service
 from service.api.etags import Known, tagged
 from service.domain.callers import Caller
 
-Resource = TypeVar("Resource", JobView, DatasetView)
+Resource = TypeVar("Resource", JobView, DatasetView, StudyView)
 
 
 MOVING_HELD_S = 0.2
@@ -20,7 +21,7 @@ MOVING_HELD_S = 0.2
 
 async def read(
     service: Service,
-    kind: Literal["job", "dataset"],
+    kind: Literal["job", "dataset", "study"],
     caller: Caller,
     subject: str,
     look: Callable[[], Resource],

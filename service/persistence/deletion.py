@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.domain import lifecycle
+from service.domain import lifecycle, studies
 from service.domain.errors import WrongState
 from service.persistence import events, recording
-from service.persistence.tables import Dataset, Job, Model
+from service.persistence.tables import Dataset, Job, Model, Study
 
 SHOWN = 3
 """So many things that stand in the way are named."""
@@ -26,9 +26,17 @@ class Remains:
 
 
 def remains_of_job(_session: Session, job: Job) -> Remains:
-    """WrongState for a job that is not over."""
+    """WrongState for a job that is not over, or of a study: what the study found stands on all its jobs."""
     lifecycle.require("delete", job.id, job.state)
+    if job.study_id is not None:
+        raise WrongState(f"job {job.id} is part of study {job.study_id}; delete that, and its jobs go with it", ["retry"])
     return Remains([recording.job_folder(job.id)])
+
+
+def remains_of_study(session: Session, study: Study) -> Remains:
+    """WrongState for a study that is not over."""
+    studies.require("delete", study.id, study.state, study.cancelled_at is not None)
+    return Remains([recording.job_folder(job_id) for job_id in session.scalars(select(Job.id).where(Job.study_id == study.id))])
 
 
 def remains_of_dataset(session: Session, dataset: Dataset) -> Remains:
@@ -53,6 +61,16 @@ def delete_job(session: Session, job: Job, now: datetime) -> None:
     session.execute(delete(Model).where(Model.job_id == job.id))
     session.execute(delete(Job).where(Job.id == job.id))
     events.close_log(session, job, now)
+
+
+def delete_study(session: Session, study: Study, now: datetime) -> None:
+    """Delete all rows of a study and of its jobs; each event log ends with the deletion."""
+    jobs = select(Job.id).where(Job.study_id == study.id)
+    events.close_logs_of_jobs(session, study, now)
+    session.execute(delete(Model).where(Model.job_id.in_(jobs)))
+    session.execute(delete(Job).where(Job.study_id == study.id))
+    session.execute(delete(Study).where(Study.id == study.id))
+    events.close_log(session, study, now)
 
 
 def delete_dataset(session: Session, dataset: Dataset, now: datetime) -> None:

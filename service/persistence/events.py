@@ -1,22 +1,40 @@
 """The event log: every change of state, written in the transaction that makes it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import DatasetState
 from counterweight.contracts.jobs import JobState, Phase
+from counterweight.contracts.studies import StudyState
 from service.domain import lifecycle
-from service.persistence.tables import Dataset, Event, Job
+from service.persistence import study_progress
+from service.persistence.tables import Dataset, Event, Job, Study
 
 CHANNEL = "counterweight"
 """The PostgreSQL notification channel; a notification carries the id of what changed."""
 
 
 def move_job(session: Session, job: Job, state: JobState, reason: str, now: datetime) -> None:
-    """Change a job's state as the lifecycle allows, keep the account of its time, and log it."""
+    """Change a job's state as the lifecycle allows, keep the account of its time, and log it; tell its study when it has ended."""
+    move_jobs(session, [job], state, reason, now)
+
+
+def move_jobs(session: Session, jobs: Sequence[Job], state: JobState, reason: str, now: datetime) -> None:
+    """Change the state of several jobs, and tell each study that some of them belong to once."""
+    for job in jobs:
+        _move(session, job, state, reason, now)
+    if lifecycle.is_terminal(state):
+        for study_id in sorted({job.study_id for job in jobs if job.study_id is not None}):
+            step = study_progress.count_end(session, study_id, now)
+            if step is not None:
+                _log(session, step.study.project_id, study_id, "study", step.before, step.study.state, step.reason, now)
+
+
+def _move(session: Session, job: Job, state: JobState, reason: str, now: datetime) -> None:
     before = job.state
     if not lifecycle.allows(before, state):
         raise ValueError(f"a job cannot go from {before} to {state}")
@@ -53,7 +71,7 @@ def log_new_job(session: Session, job: Job, now: datetime) -> None:
     _log(session, job.project_id, job.id, "job", None, job.state, "submitted", now)
 
 
-def note_edit(session: Session, thing: Job | Dataset, fields: Sequence[str], now: datetime) -> None:
+def note_edit(session: Session, thing: Job | Dataset | Study, fields: Sequence[str], now: datetime) -> None:
     """Count and log that the owner has changed something."""
     thing.version += 1
     _log(session, thing.project_id, thing.id, "edit", thing.state, thing.state, f"changed {', '.join(fields)}", now)
@@ -70,10 +88,41 @@ def log_new_dataset(session: Session, dataset: Dataset, now: datetime) -> None:
     _log(session, dataset.project_id, dataset.id, "dataset", None, dataset.state, "uploaded", now)
 
 
-def close_log(session: Session, thing: Job | Dataset, now: datetime) -> None:
+def log_new_study(session: Session, study: Study, jobs: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Log a study with all its jobs, which are given as their columns."""
+    added = {"at": now, "project_id": study.project_id, "from_state": None, "reason": "submitted"}
+    session.execute(insert(Event), [{**added, "subject": job["id"], "kind": "job", "to_state": job["state"]} for job in jobs])
+    _log(session, study.project_id, study.id, "study", None, study.state, "submitted", now)
+
+
+def move_study(session: Session, study: Study, state: StudyState, reason: str, now: datetime) -> None:
+    """End a study; whoever compares its arms holds it no longer."""
+    before, study.state = study.state, state
+    study.version += 1
+    study.state_reason, study.finished_at = reason, now
+    study.agent_id = None
+    _log(session, study.project_id, study.id, "study", before, state, reason, now)
+
+
+def note_study(session: Session, study: Study, reason: str, now: datetime) -> None:
+    """Count and log that something of a study has changed, but not its state."""
+    study.version += 1
+    _log(session, study.project_id, study.id, "study", study.state, study.state, reason, now)
+
+
+def close_log(session: Session, thing: Job | Dataset | Study, now: datetime) -> None:
     """Log that a thing was deleted, in place of all that was logged of it."""
     session.execute(delete(Event).where(Event.subject == thing.id))
     _log(session, thing.project_id, thing.id, "deletion", thing.state, None, "deleted by its owner", now)
+
+
+def close_logs_of_jobs(session: Session, study: Study, now: datetime) -> None:
+    """Log that all jobs of a study were deleted, in place of all that was logged of them."""
+    jobs = select(Job.id, Job.state).where(Job.study_id == study.id)
+    gone = {"at": now, "project_id": study.project_id, "kind": "deletion", "to_state": None, "reason": "deleted with its study"}
+    closing = [{**gone, "subject": job_id, "from_state": state} for job_id, state in session.execute(jobs)]
+    session.execute(delete(Event).where(Event.subject.in_(select(Job.id).where(Job.study_id == study.id))))
+    session.execute(insert(Event), closing)
 
 
 def announce(session: Session, subject: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, String, null, type_coerce
+from sqlalchemy import JSON, String, type_coerce
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
@@ -39,7 +39,7 @@ def column_of(field: Field) -> ColumnElement[Any]:
         "name": Job.name.expression,
         "created_at": Job.created_at.expression,
         "dataset_id": Job.dataset_id.expression,
-        "study_id": null(),
+        "study_id": Job.study_id.expression,
         "priority": Job.priority.expression,
         "loss.kind": Job.loss_kind.expression,
         "loss.gamma": Job.loss_gamma.expression,

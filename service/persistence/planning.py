@@ -8,7 +8,9 @@ from sqlalchemy.orm import Session
 
 from counterweight.contracts.jobs import DatasetRef, JobPlan, MemoryEstimate, QueueView, ResolvedSpec, TimeEstimate
 from counterweight.contracts.loss_resolution import ResolvedLoss
-from service.domain import estimates
+from counterweight.contracts.studies import StudyPlan
+from service.domain import estimates, studies
+from service.domain.studies import Plan
 from service.persistence import datasets, jobs
 from service.persistence.tables import Dataset, Job
 
@@ -27,6 +29,28 @@ def plan(session: Session, dataset: Dataset, spec: ResolvedSpec, loss: ResolvedL
         memory=MemoryEstimate(bytes=memory.bytes, basis=memory.basis),
         time=_time(session, dataset, spec, estimates.train_rows(spec, facts)),
         queue=QueueView(position=ahead, blocked_by=jobs.obstacles(spec.resources.device, jobs.living_devices(session, now))),
+    )
+
+
+def plan_study(session: Session, dataset: Dataset, study: Plan, now: datetime) -> StudyPlan:
+    """Return what the study's largest job may need, and the time of all as if each were that one."""
+    facts = datasets.facts(dataset)
+    first_runs = [run for run in study.runs if run.place == 0]
+    largest = max(first_runs, key=lambda run: estimates.memory(run.spec, facts).bytes)
+    alike = plan(session, dataset, largest.spec, largest.loss, now)
+    one_s = alike.time.at_most_s
+    return StudyPlan(
+        name=study.name,
+        spec=study.spec,
+        metric=study.metric,
+        goal=studies.goal_of(study.metric),
+        notes=study.notes,
+        arms=study.arms,
+        jobs=len(study.runs),
+        dataset=alike.dataset,
+        memory=alike.memory,
+        time=alike.time.model_copy(update={"at_most_s": None if one_s is None else one_s * len(study.runs)}),
+        queue=alike.queue,
     )
 
 

@@ -11,6 +11,7 @@ from counterweight.contracts.jobs import JobState, LogLevel, Phase, Progress, Re
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.problems import JobProblem, Problem
 from counterweight.contracts.splits import Part
+from counterweight.contracts.studies import Arm, StudyMetric, StudyResults, StudySpec, StudyState
 from service.persistence.types import Moment, Serial, Stored
 
 DEFAULT_PROJECT = "prj_default"
@@ -135,6 +136,51 @@ class Dataset(Leased, Table):
     )
 
 
+class Study(Leased, Table):
+    """Jobs that are compared with each other; when the last of them has ended, an agent claims the comparison.
+
+    `trained_at` is when that was, and `counts` are the jobs by state as of then. `cancelled_at` is when its owner asked for its end.
+    """
+
+    __tablename__ = "studies"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
+    version: Mapped[int] = mapped_column(default=1)
+    name: Mapped[str]
+    labels: Mapped[dict[str, str]]
+    spec: Mapped[StudySpec] = mapped_column(Stored(StudySpec))
+    metric: Mapped[StudyMetric] = mapped_column(String())
+    notes: Mapped[list[str]] = mapped_column(Stored(list[str]))
+    arms: Mapped[list[Arm]] = mapped_column(Stored(list[Arm]))
+    arm_count: Mapped[int]
+    job_count: Mapped[int]
+    state: Mapped[StudyState] = mapped_column(String())
+    state_reason: Mapped[str | None]
+    counts: Mapped[dict[JobState, int] | None] = mapped_column(Stored(dict[JobState, int]))
+    results: Mapped[StudyResults | None] = mapped_column(Stored(StudyResults))
+    error: Mapped[Problem | None] = mapped_column(Stored(Problem))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str | None]
+    cancelled_at: Mapped[datetime | None]
+    trained_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    dataset: Mapped[Dataset] = relationship(lazy="raise")
+
+    __table_args__ = (
+        Index("ix_studies_project_newest", "project_id", "id"),
+        Index(
+            "ix_studies_comparing",
+            "id",
+            postgresql_where=text("state = 'running' AND trained_at IS NOT NULL"),
+            sqlite_where=text("state = 'running' AND trained_at IS NOT NULL"),
+        ),
+        CheckConstraint("state IN ('running', 'paused', 'succeeded', 'failed', 'cancelled')", name="state"),
+    )
+
+
 class Job(Leased, Table):
     """A training job: also its own place in the queue."""
 
@@ -144,6 +190,10 @@ class Job(Leased, Table):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
     test_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))
+    # Which arm of the study, and which of the arm's runs: runs of equal place are compared with each other.
+    study_arm: Mapped[int | None]
+    study_place: Mapped[int | None]
     version: Mapped[int] = mapped_column(default=1)
     name: Mapped[str]
     labels: Mapped[dict[str, str]]
@@ -182,6 +232,7 @@ class Job(Leased, Table):
     __table_args__ = (
         Index("ix_jobs_project_newest", "project_id", "id"),
         Index("ix_jobs_project_state", "project_id", "state", "id"),
+        Index("ix_jobs_study", "study_id", "state", "id"),
         # Over queued jobs only: a claim's cost does not grow with the jobs that have ended.
         Index(
             "ix_jobs_queue",

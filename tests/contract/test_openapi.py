@@ -59,6 +59,9 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             server.client.headers.update(KEY)
             spare["job_id"] = server.submit(kept["dataset_id"])
             server.client.post(f"/jobs/{spare['job_id']}/cancel")
+            study = {"base": {"dataset_id": kept["dataset_id"]}, "losses": [{"kind": "focal"}], "seeds": [0, 1]}
+            kept["study_id"], spare["study_id"] = (server.client.post("/studies", json=study).json()["id"] for _ in range(2))
+            server.client.post(f"/studies/{spare['study_id']}/cancel")
             yield Subject(server.url, schemathesis.openapi.from_url(f"{server.url}/openapi.json"), kept, spare)
 
 
@@ -80,6 +83,8 @@ def test_an_operation_keeps_to_its_description(subject: Subject, method: str, pa
         case.path_parameters = _named(case.path_parameters or {}, known)
         if isinstance(case.body, dict):
             case.body = _named(case.body, {"dataset_id": known["dataset_id"]})
+            if isinstance(base := case.body.get("base"), dict):
+                case.body["base"] = _named(base, {"dataset_id": known["dataset_id"]})
         case.call_and_validate(checks=CHECKS, headers=KEY)
 
     keeps()
