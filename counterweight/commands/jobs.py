@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from counterweight.commands import results
 from counterweight.commands.codes import SUCCEEDED
 from counterweight.commands.following import LIVE_EVERY_S, detachable, follow, progress_line
 from counterweight.commands.options import (
@@ -23,12 +24,11 @@ from counterweight.commands.options import (
     loss_document,
 )
 from counterweight.commands.outcomes import FailIf, outcome, read_gates
-from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one, print_rows
+from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one
+from counterweight.commands.wording import measured
 
 if TYPE_CHECKING:
-    from counterweight.contracts.artifacts import ArtifactView
-    from counterweight.contracts.evaluation import Metric
-    from counterweight.contracts.jobs import JobPlan, JobView, LogLine
+    from counterweight.contracts.jobs import JobPlan, JobView
 
 app = typer.Typer(help="Train, wait, compare.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -118,11 +118,14 @@ def wait(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: 
 
 
 @app.command()
-def watch(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: Output = "table") -> None:
+def watch(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: Output = "table", quiet: Quiet = False) -> None:
     """Tell how far a job has come until it is over: a live line, or with `-o jsonl` the job at each step. Exit codes as of `wait`."""
     gates = read_gates(fail_if)
     with connect() as client, detachable(job_id, f"counterweight jobs watch {job_id}"):
-        if output == "table":
+        if quiet:
+            job = client.jobs.wait(job_id, timeout)
+            typer.echo(job.id)
+        elif output == "table":
             job = follow(client, job_id, timeout, is_quiet=False)
         else:
             print_lines(client.jobs.watch(job_id, timeout, LIVE_EVERY_S), output, progress_line)
@@ -175,43 +178,8 @@ def delete(job_id: str, dry_run: DryRun = False, output: Output = "table", quiet
         print_one(client.jobs.delete(job_id, dry_run=dry_run), output, quiet, deletion_details)
 
 
-@app.command()
-def logs(
-    job_id: str,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over; the exit code tells how.")] = False,
-    output: Output = "table",
-) -> None:
-    """Print what the training had to say. Ctrl-C stops following, never the job."""
-    with connect() as client, detachable(job_id, f"counterweight jobs logs --follow {job_id}"):
-        print_lines(client.jobs.log_lines(job_id, follow=follow), output, _log_line)
-        code = outcome(client.jobs.get(job_id)) if follow else SUCCEEDED
-    raise typer.Exit(code)
-
-
-@app.command()
-def artifacts(job_id: str, output: Output = "table") -> None:
-    """List the files a job made."""
-    with connect() as client:
-        print_rows(client.jobs.artifacts(job_id), output, _file_row)
-
-
-@app.command()
-def download(
-    job_id: str,
-    names: Annotated[list[str] | None, typer.Argument(help="Which files; all when left out.")] = None,
-    to: Annotated[
-        Path, typer.Option(help="The folder to write them to; made where it is missing.", file_okay=False, writable=True)
-    ] = Path(),
-) -> None:
-    """Download files of a job, checked against their digests; one that was broken off goes on where it was."""
-    with connect() as client:
-        wanted = names or [artifact.name for artifact in client.jobs.artifacts(job_id)]
-        try:
-            to.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise typer.BadParameter(f"{to} cannot be made: {error.strerror}", param_hint="--to") from None
-        for name in wanted:
-            typer.echo(client.jobs.download(job_id, name, to))
+for command in (results.logs, results.artifacts, results.download, results.operating_point):
+    app.command()(command)
 
 
 def _read_spec(path: Path | None) -> dict[str, Any]:
@@ -243,7 +211,7 @@ def _row(job: "JobView") -> Cells:
         "state": job.state,
         "loss": job.spec.loss.kind,
         "epoch": "" if job.progress is None else f"{job.progress.epoch}/{job.progress.epochs}",
-        "test AP": "" if headline is None else _metric(headline),
+        "test AP": "" if headline is None else measured(headline),
         "created": f"{job.created_at:%Y-%m-%d %H:%M}",
     }
 
@@ -277,29 +245,9 @@ def _details(job: "JobView") -> Cells:
         "retry of": job.retry_of or "",
         "class weights": ", ".join(f"{label} {weight:.4g}" for label, weight in job.loss.resolved.weights.items()),
         "notes": "; ".join([*job.loss.notes, *([] if job.resolved is None else job.resolved.notes)]),
-        **{name: _metric(metric) for name, metric in sorted(job.metrics.items())},
+        **{name: measured(metric) for name, metric in sorted(job.metrics.items())},
         "model": job.model_id or "",
         "error": "" if error is None else f"{error.failure_class}: {error.detail}",
         "way out": "" if error is None else error.hint or "",
         "allows": ", ".join(job.allowed_actions),
     }
-
-
-def _file_row(artifact: "ArtifactView") -> Cells:
-    return {
-        "name": artifact.name,
-        "bytes": f"{artifact.bytes:,}",
-        "type": artifact.media_type,
-        "sha256": artifact.sha256,
-    }
-
-
-def _log_line(line: "LogLine") -> str:
-    return f"{line.time:%H:%M:%S} {'' if line.level == 'info' else f'{line.level}: '}{line.message}"
-
-
-def _metric(metric: "Metric") -> str:
-    if metric.value is None:
-        return f"undefined: {metric.reason}"
-    interval = metric.reason if metric.low is None or metric.high is None else f"{metric.low:.4f} to {metric.high:.4f}"
-    return f"{metric.value:.4f} ({interval})"

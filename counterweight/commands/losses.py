@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from counterweight.commands.options import Alpha, Gamma, LossParameters, Output, Quiet, connect, loss_document
-from counterweight.commands.output import Cells, print_many, print_one, print_table
+from counterweight.commands.output import Cells, print_json, print_many, print_one, print_table
 
 if TYPE_CHECKING:
     from counterweight.contracts.loss_catalogue import LossCard
@@ -59,7 +59,7 @@ def curve(
     if output == "table":
         print_table(_points(drawn))
     else:
-        typer.echo(drawn.model_dump_json(indent=2 if output == "json" else None))
+        print_json(drawn, output)
 
 
 def _row(card: "LossCard") -> Cells:

@@ -45,7 +45,12 @@ def print_details(item: Line, style: Literal["table", "json", "jsonl"], details:
         shown = {name: value for name, value in details(item).items() if value}
         _print_table([["", ""], *([name, value] for name, value in shown.items())])
     else:
-        _line(item.model_dump_json(indent=2 if style == "json" else None))
+        print_json(item, style)
+
+
+def print_json(item: Writable, style: Literal["json", "jsonl"]) -> None:
+    """Print one JSON object: over several lines as `json`, on one as `jsonl`."""
+    _line(item.model_dump_json(indent=2 if style == "json" else None))
 
 
 def print_many(items: Iterable[Item], style: Literal["table", "json", "jsonl"], is_quiet: bool, row: Callable[[Item], Cells]) -> None:

@@ -99,7 +99,7 @@ def words_of(rows: Sequence[Row], held_out: HeldOut, seeds: int) -> list[str]:
         f"one split; the test part has {held_out.rows} rows, {held_out.rare} of them an 8.",
         "The interval runs from the lowest to the highest end of the seeds' 95% bootstrap intervals over the test rows. It covers which "
         "rows fell into the test part by chance, and these seeds; not another split, nor other data.",
-        "Recall is the share of the eights found at the threshold with the best F1 on the validation rows.",
+        "Recall is the share of the eights found at the threshold with the highest F1 on the validation rows.",
         _verdict(rows, held_out),
     ]
 

@@ -46,6 +46,14 @@ REASONS = {
     "unstable": "it is undefined in more than 5% of the bootstrap draws",
 }
 
+POLICY_NAMES = {
+    "max_f1": "highest F1",
+    "max_mcc": "highest MCC",
+    "max_balanced_accuracy": "highest balanced accuracy",
+    "min_cost": "lowest cost",
+}
+"""Here and in `charts/threshold.js`."""
+
 SYMBOLS = {"gamma": "γ", "alpha": "α", "tau": "τ", "beta": "β", "epsilon": "ε", "label_smoothing": "smoothing", "max_margin": "margin"}
 
 
@@ -116,6 +124,10 @@ def metric_name(name: str) -> str:
     return METRIC_NAMES.get(name, words(name))
 
 
+def policy_name(policy: str) -> str:
+    return POLICY_NAMES.get(policy, words(policy).lower())
+
+
 def words(name: str) -> str:
     """`balanced_accuracy` as a person writes it."""
     text = name.replace("_", " ")
@@ -163,7 +175,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
         *(number, score, percent, count, size, duration, ago, instant, loss_name),
-        *(metric_name, words, reason, parameters, setting, hyphened),
+        *(metric_name, policy_name, words, reason, parameters, setting, hyphened),
     )
 }
 """What templates write values with."""

@@ -77,6 +77,9 @@ def test_files_of_a_real_job_come_as_they_are_on_record(client: Client, cli: Com
     assert {"model.json", "model.safetensors"} <= {one["name"] for one in listed}
     for one in listed:
         assert hashlib.sha256((cli.folder / "results/first" / one["name"]).read_bytes()).hexdigest() == one["sha256"]
+    assert cli.run("jobs", "artifacts", job.id, "--quiet").stdout.split() == [one["name"] for one in listed]
+    quiet = cli.run("jobs", "download", job.id, "model.json", "--quiet")
+    assert (quiet.returncode, quiet.stdout, (cli.folder / "model.json").exists()) == (0, "", True)
     assert cli.run("jobs", "download", job.id, "none.bin").returncode == 4
     (cli.folder / "file").touch()
     refused = cli.run("jobs", "download", job.id, "--to", "file/folder")

@@ -145,14 +145,30 @@ def test_watching_tells_each_step_and_ends_as_the_job_does(cli: CommandLine, dat
 
     steps = cli.run("jobs", "watch", job_id, "-o", "jsonl")
     again = cli.run("jobs", "watch", job_id, "--fail-if", "test/mcc<=1")
+    quiet = cli.run("jobs", "watch", job_id, "--quiet")
 
     assert steps.returncode == 0, steps.stderr
     assert json.loads(steps.stdout.splitlines()[-1])["state"] == "succeeded"
     assert (again.returncode, "succeeded" in again.stderr) == (6, True)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, f"{job_id}\n", "")
 
 
 def test_124_when_the_wait_takes_too_long(cli: CommandLine, endless_job_id: str) -> None:
     assert cli.run("jobs", "wait", endless_job_id, "--timeout", "0.2").returncode == 124
+
+
+def test_6_when_no_threshold_does_what_is_asked(cli: CommandLine, finished_job_id: str) -> None:
+    found = cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.9", "--quiet")
+    shown = cli.run("jobs", "operating-point", finished_job_id, "--threshold", found.stdout.strip())
+    document = json.loads(cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.9", "-o", "json").stdout)
+    infeasible = cli.run("jobs", "operating-point", finished_job_id, "--min-precision", "0.999999")
+
+    assert (found.returncode, shown.returncode) == (0, 0), found.stderr + shown.stderr
+    assert float(found.stdout) == document["threshold"]["value"]
+    assert f"{document['splits']['test']['metrics']['recall']['value']:.4f}" in shown.stdout
+    assert (infeasible.returncode, infeasible.stdout) == (6, "")
+    assert "infeasible_constraint" in infeasible.stderr
+    assert cli.run("jobs", "operating-point", finished_job_id).returncode == 2
 
 
 def test_following_a_log_ends_as_the_job_does(cli: CommandLine, dataset_id: str) -> None:
@@ -161,7 +177,9 @@ def test_following_a_log_ends_as_the_job_does(cli: CommandLine, dataset_id: str)
 
     ended = cli.run("jobs", "logs", "--follow", job_id)
     failed = cli.run("jobs", "logs", "--follow", failed_id)
+    quiet = cli.run("jobs", "logs", job_id, "--quiet")
 
+    assert [line.split(" ", 1)[1].removeprefix("warning: ") for line in ended.stdout.splitlines()] == quiet.stdout.splitlines()
     assert ended.returncode == 0, ended.stderr
     assert [part in ended.stdout for part in ("epoch 1 of 3", "the weights of epoch", "wrote model.")] == [True] * 3
     assert (failed.returncode, "error: the loss was not finite" in failed.stdout) == (1, True)

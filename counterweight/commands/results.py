@@ -1,0 +1,126 @@
+"""What a job leaves: its log, its files, and what any threshold does with its model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from counterweight.commands.codes import GATE_FAILED, SUCCEEDED
+from counterweight.commands.following import detachable
+from counterweight.commands.options import Output, connect
+from counterweight.commands.outcomes import outcome
+from counterweight.commands.output import Cells, print_json, print_lines, print_rows, print_table
+from counterweight.commands.wording import measured
+
+if TYPE_CHECKING:
+    from counterweight.contracts.artifacts import ArtifactView
+    from counterweight.contracts.evaluation import OperatingPoint
+    from counterweight.contracts.jobs import LogLine
+
+
+def logs(
+    job_id: str,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job is over; the exit code tells how.")] = False,
+    output: Output = "table",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the messages alone.")] = False,
+) -> None:
+    """Print what the training had to say. Ctrl-C stops following, never the job."""
+    with connect() as client, detachable(job_id, f"counterweight jobs logs --follow {job_id}"):
+        told = client.jobs.log_lines(job_id, follow=follow)
+        print_lines(told, "table" if quiet else output, _message if quiet else _log_line)
+        code = outcome(client.jobs.get(job_id)) if follow else SUCCEEDED
+    raise typer.Exit(code)
+
+
+def artifacts(
+    job_id: str, output: Output = "table", quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print names only.")] = False
+) -> None:
+    """List the files a job made."""
+    with connect() as client:
+        found = client.jobs.artifacts(job_id)
+    if quiet:
+        print_lines(found, "table", lambda artifact: artifact.name)
+    else:
+        print_rows(found, output, _file_row)
+
+
+def download(
+    job_id: str,
+    names: Annotated[list[str] | None, typer.Argument(help="Which files; all when left out.")] = None,
+    to: Annotated[
+        Path, typer.Option(help="The folder to write them to; made where it is missing.", file_okay=False, writable=True)
+    ] = Path(),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not print where each file went.")] = False,
+) -> None:
+    """Download files of a job, checked against their digests; one that was broken off goes on where it was."""
+    with connect() as client:
+        wanted = names or [artifact.name for artifact in client.jobs.artifacts(job_id)]
+        try:
+            to.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f"{to} cannot be made: {error.strerror}", param_hint="--to") from None
+        for name in wanted:
+            path = client.jobs.download(job_id, name, to)
+            if not quiet:
+                typer.echo(path)
+
+
+def operating_point(
+    job_id: str,
+    min_precision: Annotated[float | None, typer.Option(help="The greatest recall at this precision, for sure.")] = None,
+    min_recall: Annotated[float | None, typer.Option(help="The greatest precision at this recall.")] = None,
+    false_negative: Annotated[float | None, typer.Option(help="What a missed row costs; with --false-positive.")] = None,
+    false_positive: Annotated[float | None, typer.Option(help="What a false alarm costs; with --false-negative.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="This calibrated probability.")] = None,
+    output: Output = "table",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the threshold alone.")] = False,
+) -> None:
+    """Choose a threshold on the validation rows, in one of these ways, and see what it does. Exit code 6: no threshold does it."""
+    with connect() as client:
+        found = client.jobs.operating_point(
+            job_id,
+            min_precision=min_precision,
+            min_recall=min_recall,
+            false_negative=false_negative,
+            false_positive=false_positive,
+            threshold=threshold,
+        )
+    if output != "table" and not quiet:
+        print_json(found, output)
+    if found.threshold.value is None:
+        typer.echo(f"No threshold: {found.threshold.reason}", err=True)
+        raise typer.Exit(GATE_FAILED)
+    if quiet:
+        typer.echo(f"{found.threshold.value!r}")
+    elif output == "table":
+        typer.echo(f"Threshold {found.threshold.value:.6g}: from this probability of {found.positive_label!r} on a row is called so")
+        print_table(_figures(found))
+
+
+def _figures(point: "OperatingPoint") -> list[Cells]:
+    names = next(iter(point.splits.values())).metrics
+    metrics: list[Cells] = [{"": name, **{part: measured(split.metrics[name]) for part, split in point.splits.items()}} for name in names]
+    # Rows are true classes, columns calls; the positive class comes last.
+    cells = {"found": (1, 1), "missed": (1, 0), "false alarms": (0, 1), "rightly left": (0, 0)}
+    counts: list[Cells] = [
+        {"": name, **{part: f"{split.confusion.counts[true][called]:,}" for part, split in point.splits.items()}}
+        for name, (true, called) in cells.items()
+    ]
+    return counts + metrics
+
+
+def _message(line: "LogLine") -> str:
+    return line.message
+
+
+def _file_row(artifact: "ArtifactView") -> Cells:
+    return {
+        "name": artifact.name,
+        "bytes": f"{artifact.bytes:,}",
+        "type": artifact.media_type,
+        "sha256": artifact.sha256,
+    }
+
+
+def _log_line(line: "LogLine") -> str:
+    return f"{line.time:%H:%M:%S} {'' if line.level == 'info' else f'{line.level}: '}{line.message}"
