@@ -63,6 +63,9 @@ class StudySpec(Request):
     base: Recipe = Field(description="A job without its loss. `seeds` take the place of `training.seed`; `split.seed` stays.")
     losses: Annotated[list[Loss], Field(min_length=1, max_length=MOST_JOBS)]
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**32)]], Field(min_length=1, max_length=MOST_JOBS)] = [0, 1, 2, 3, 4]
+    folds: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        default=None, description="Run each seed once for each of so many folds of the rows: every row is tested on."
+    )
     vary: dict[Varied, Annotated[list[Setting], Field(min_length=1, max_length=MOST_JOBS)]] = Field(
         default={}, description="Values of a setting to try with every loss."
     )

@@ -8,6 +8,7 @@ from counterweight.contracts.jobs import JobSpec, Recipe, ResolvedSpec
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.losses import AnyLoss
 from counterweight.contracts.problems import FieldError
+from counterweight.contracts.splits import FoldedSplit
 from counterweight.contracts.studies import MOST_JOBS, Arm, Goal, StudyAction, StudyMetric, StudySpec, StudyState
 from service.domain import arms, submission
 from service.domain.editing import MOST_LABELS
@@ -65,22 +66,22 @@ def settle(spec: StudySpec, facts: TableFacts, chosen: DatasetChoices) -> Plan:
     arms.check_apart({"/losses": [loss.model_dump(mode="json") for loss in spec.losses], "/seeds": spec.seeds})
     metric, notes = _metric(spec.metric, facts)
     # What `auto` becomes is settled first: its settings can be varied then.
-    first = _settled(spec.base, spec.losses[0], 0, facts, chosen)[0]
+    first = _settled(_of_folds(spec.base, spec.folds)[0], spec.losses[0], 0, facts, chosen)[0]
     base = spec.base.model_copy(update={"learner": first.learner})
     settings = arms.checked_settings(base, spec.vary)
     spec = spec.model_copy(update={"vary": settings})
     found = arms.arms(spec.losses, settings)
     title = spec.name or f"{len(found)} arms on {chosen.name}"[:200].rstrip()
-    settled = [
-        _settled(arms.varied(base, arm.settings), arm.loss, index // (len(found) // len(spec.losses)), facts, chosen)
-        for index, arm in enumerate(found)
-    ]
-    runs = [
-        Run(index, place, _of_seed(spec, title, found[index], job, seed), loss)
-        for index, (job, loss) in enumerate(settled)
-        for place, seed in enumerate(spec.seeds)
-    ]
-    return Plan(title, spec, metric, notes + _same_losses(found, [loss for _, loss in settled]), found, runs)
+    of_a_loss = len(found) // len(spec.losses)
+    runs, resolved = [], []
+    for index, arm in enumerate(found):
+        recipe = arms.varied(base, arm.settings)
+        for fold, divided in enumerate(_of_folds(recipe, spec.folds)):
+            job, loss = _settled(divided, arm.loss, index // of_a_loss, facts, chosen)
+            resolved += [loss] if fold == 0 else []
+            for number, seed in enumerate(spec.seeds):
+                runs.append(Run(index, number * (spec.folds or 1) + fold, _of_seed(spec, title, arm, job, seed), loss))
+    return Plan(title, spec, metric, notes + _same_losses(found, resolved), found, runs)
 
 
 def goal_of(metric: StudyMetric) -> Goal:
@@ -103,13 +104,14 @@ def require(action: StudyAction, study_id: str, state: StudyState, is_cancelling
 
 
 def _check_size(spec: StudySpec) -> None:
-    count = len(spec.losses) * len(spec.seeds)
+    runs = len(spec.seeds) * (spec.folds or 1)
+    count = len(spec.losses) * runs
     for values in spec.vary.values():
         count *= len(values)
     if count > MOST_JOBS:
-        message = f"losses, seeds and varied settings multiply to {count:,} jobs, and {MOST_JOBS:,} is the most; try fewer"
+        message = f"losses, seeds, folds and varied settings multiply to {count:,} jobs, and {MOST_JOBS:,} is the most; try fewer"
         raise Invalid.at("/losses", "too_many_jobs", message)
-    if len(spec.seeds) < FEWEST_RUNS:
+    if runs < FEWEST_RUNS:
         message = f"one run of an arm says nothing of its spread; give {FEWEST_RUNS} seeds or more ({ADVISED_SEEDS} are advised)"
         raise Invalid.at("/seeds", "too_few_runs", message)
     labels = {**spec.base.labels, **spec.labels}
@@ -157,13 +159,37 @@ def _in_study(pointer: str, place: int) -> str:
     return f"/losses/{place}{rest}" if rest != pointer and rest[:1] in ("", "/") else f"/base{pointer}"
 
 
+def _of_folds(base: Recipe, folds: int | None) -> list[Recipe]:
+    """Return the recipe for each fold, or as it is where there are none."""
+    if folds is None:
+        return [base]
+    split = base.split
+    if not isinstance(split, FoldedSplit):
+        message = f"a split of kind {split.kind} has no folds; choose stratified or group, or leave folds out"
+        raise Invalid.at("/base/split/kind", "split_mismatch", message)
+    if split.folds is not None or "test" in split.model_fields_set:
+        name = "test" if split.folds is None else "folds"
+        raise Invalid.at(f"/base/split/{name}", "split_mismatch", f"the study's folds bring the test rows; leave {name} out of the split")
+    given = split.model_dump(exclude={"test", "folds", "fold"})
+    if split.validation + 1 / folds >= 1:
+        message = f"a validation share of {split.validation} and one of {folds} folds leave no rows to train on; take more folds, or less"
+        raise Invalid.at("/base/split/validation", "split_mismatch", message)
+    parts = [type(split).model_validate({**given, "folds": folds, "fold": fold}) for fold in range(folds)]
+    return [base.model_copy(update={"split": part}) for part in parts]
+
+
 def _of_seed(spec: StudySpec, title: str, arm: Arm, job: ResolvedSpec, seed: int) -> ResolvedSpec:
     changes = {
-        "name": f"{(spec.base.name or title)[:LONGEST_TITLE]}: {arm.arm}, seed {seed}",
+        "name": f"{(spec.base.name or title)[:LONGEST_TITLE]}: {arm.arm}, seed {seed}{_fold_told(job)}",
         "labels": {**spec.base.labels, **spec.labels},
         "training": job.training.model_copy(update={"seed": seed}),
     }
     return job.model_copy(update=changes)
+
+
+def _fold_told(job: ResolvedSpec) -> str:
+    split = job.split
+    return f", fold {split.fold}" if isinstance(split, FoldedSplit) and split.fold is not None else ""
 
 
 def _same_losses(found: Sequence[Arm], losses: Sequence[ResolvedLoss]) -> list[str]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import event, func, select, update
 
+from counterweight.contracts.splits import StratifiedSplit
 from counterweight.contracts.studies import StudyView
 from service.persistence import events
 from service.persistence.database import Database
@@ -81,6 +82,16 @@ def test_every_combination_of_varied_settings_is_an_arm(api: Api, database: Data
     assert settings == {(0.001, 16), (0.001, 32), (0.01, 16), (0.01, 32)}
 
 
+def test_folds_run_each_seed_on_every_fold_of_the_same_division(api: Api, database: Database) -> None:
+    study = made(api, database, folds=3, losses=LOSSES[:1], seeds=[7], base={"split": {"kind": "stratified", "seed": 5}})
+
+    with database.read() as session:
+        jobs = session.execute(select(Job.study_place, Job.spec).where(Job.study_id == study.id).order_by(Job.study_place)).all()
+    assert [(place, spec.training.seed, spec.split) for place, spec in jobs] == [
+        (fold, 7, StratifiedSplit(seed=5, folds=3, fold=fold, test=1 / 3)) for fold in range(3)
+    ]
+
+
 @SQLITE
 @pytest.mark.parametrize(
     ("changes", "pointer", "told"),
@@ -93,6 +104,12 @@ def test_every_combination_of_varied_settings_is_an_arm(api: Api, database: Data
         ({"seeds": [3, 4, 3]}, "/seeds/2", "same as /seeds/0"),
         ({"seeds": [1]}, "/seeds", "2 seeds or more"),
         ({"seeds": list(range(700))}, "/losses", "2,100 jobs"),
+        ({"folds": 1}, "/folds", "greater than or equal to 2"),
+        ({"folds": 101}, "/folds", "less than or equal to 100"),
+        ({"folds": 90, "seeds": list(range(10))}, "/losses", "2,700 jobs"),
+        ({"folds": 3, "base": {"split": {"kind": "stratified", "test": 0.3}}}, "/base/split/test", "leave test out"),
+        ({"folds": 2, "base": {"split": {"kind": "stratified", "validation": 0.5}}}, "/base/split/validation", "no rows to train on"),
+        ({"folds": 3, "base": {"split": {"kind": "time", "column": "age"}}}, "/base/split/kind", "time has no folds"),
         ({"metric": "macro_f1"}, "/metric", "choose f1"),
         ({"metric": "auc"}, "/metric", "Input should be"),
         ({"minimum_difference": -0.1}, "/minimum_difference", "greater than or equal to 0"),
