@@ -33,6 +33,9 @@ class ServerSettings(BaseSettings):
     allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[], description="Further `Host` names to answer, comma-separated.")
     devices: str = Field(default="auto", description="`auto`, `cpu`, or a list such as `cuda:0,cuda:1`.")
     workers: int | None = Field(default=None, ge=0, le=1024, description="Trainer processes on this host; 0 serves the API only.")
+    max_cohort: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default="auto", description="The most jobs trained together; `auto` leaves it to their size, 1 trains every job alone."
+    )
     lease_s: float = Field(default=30.0, gt=0, description="Seconds without a beat after which a worker counts as lost.")
     bootstrap_key: SecretStr | None = Field(default=None, description="Makes the first admin key; at least 32 characters.")
     max_upload_bytes: int = Field(default=10 * 2**30, gt=0, description="Largest upload accepted.")
@@ -66,6 +69,14 @@ class ServerSettings(BaseSettings):
     @classmethod
     def _split_hosts(cls, hosts: object) -> object:
         return [host.strip() for host in hosts.split(",") if host.strip()] if isinstance(hosts, str) else hosts
+
+    @field_validator("max_cohort", mode="before")
+    @classmethod
+    def _is_a_number_or_auto(cls, most: object) -> object:
+        # Here and not by the union, which would complain once for each of its members.
+        if isinstance(most, str) and most != "auto" and not (most.isdecimal() and int(most) >= 1):
+            raise ValueError(f"{most!r} is neither `auto` nor a whole number from 1 on")
+        return most
 
     @field_validator("bind")
     @classmethod
@@ -112,6 +123,11 @@ class ServerSettings(BaseSettings):
     def host_names(self) -> frozenset[str]:
         """The `Host` names this server answers to, without ports."""
         return frozenset({*LOOPBACK_NAMES, self.host, socket.gethostname(), *self.allowed_hosts})
+
+    @property
+    def most_in_a_cohort(self) -> int | None:
+        """The most jobs trained together; None where only their size decides."""
+        return None if self.max_cohort == "auto" else self.max_cohort
 
     @property
     def is_embedded(self) -> bool:

@@ -16,6 +16,7 @@ from counterweight.contracts.problems import Problem, problem_type
 from counterweight.contracts.splits import Part
 from counterweight.contracts.terms import ClassCounts
 from service.domain import lifecycle
+from service.domain.cohorts import cohort_key
 from service.persistence import datasets, events
 from service.persistence.tables import DEFAULT_PROJECT, Agent, Attempt, Dataset, Job, MetricPoint, Project
 
@@ -146,6 +147,7 @@ def make_job(
         loss_gamma=getattr(settled.loss, "gamma", None),
         learner_kind=settled.learner.kind,
         device=settled.resources.device,
+        cohort_key=cohort_key(settled),
         state="queued",
         phase="waiting",
         priority=priority,

@@ -7,19 +7,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.messages import Cancelled, Failed, Ingested, IngestRefused, IngestTask, Member, Succeeded, TrainerTask
+from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask, LastWord, Member, TrainerTask
+from service.domain.cohorts import pack_size
 from service.domain.errors import LostClaim
-from service.persistence import changes, housekeeping, queue, recording
+from service.persistence import changes, datasets, housekeeping, queue, recording
 from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
@@ -43,14 +45,41 @@ LOOK_ANYWAY_S = 2.0
 """Work is looked for this often even when nobody announced any."""
 
 
+Said: TypeAlias = dict[Claim, list[TrainerReport]]
+
+
 @dataclass
 class Training:
-    """A job being trained in one of the slots."""
+    """A cohort being trained in one of the slots: `size` jobs, of which those with a claim have not ended."""
 
-    claim: Claim
+    claims: dict[str, Claim]
+    size: int
     slot: int
     process: TrainerProcess
-    told_to_stop_at: float | None = None
+    told_to_stop_at: dict[str, float] = field(default_factory=dict)
+
+    def reports(self) -> Said:
+        """Return what the trainer has said of each member up to its last word; nothing it says of other jobs counts."""
+        said: Said = {}
+        for report in self.process.reports():
+            claim = self.claims.get(report.job_id)
+            if claim is not None and not (claim in said and isinstance(said[claim][-1], LastWord)):
+                said.setdefault(claim, []).append(report)
+        return said
+
+    def tell_to_stop(self, job_ids: Collection[str], at: float) -> list[Claim]:
+        """Tell the trainer to stop these jobs, as far as it has them; return those it was told of too long ago."""
+        members = [job_id for job_id in job_ids if job_id in self.claims]
+        for job_id in members:
+            if job_id not in self.told_to_stop_at:
+                self.told_to_stop_at[job_id] = at
+                self.process.cancel(job_id)
+        return [self.claims[job_id] for job_id in members if at - self.told_to_stop_at[job_id] > CANCEL_PATIENCE_S]
+
+    def forget(self, job_ids: Collection[str]) -> None:
+        """These members have ended, or are no longer ours."""
+        for job_id in job_ids:
+            self.claims.pop(job_id, None)
 
 
 @dataclass
@@ -64,10 +93,13 @@ class Reading:
 class Agent:
     """Runs until `stop` is called; every write is fenced, so that a late one of a lost agent changes nothing."""
 
-    def __init__(self, database: Database, files: Files, slots: list[Slot], home_id: str, lease_s: float) -> None:
+    def __init__(
+        self, database: Database, files: Files, slots: list[Slot], home_id: str, lease_s: float, max_cohort: int | None = None
+    ) -> None:
         self._database, self._files, self._slots, self._home_id, self._lease_s = database, files, slots, home_id, lease_s
+        self._max_cohort = max_cohort
         self._nursery = Nursery()
-        self._trainings: dict[str, Training] = {}
+        self._trainings: list[Training] = []
         self._readings: dict[str, Reading] = {}
         self._stop = threading.Event()
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -103,7 +135,7 @@ class Agent:
             self._should_look, self._looked_at = False, time.monotonic()
             for step in (self._give_back_strays, self._claim_what_fits, self._pass_on_cancels, self._tidy):
                 self._patiently(step)
-        running: list[Training | Reading] = [*self._trainings.values(), *self._readings.values()]
+        running: list[Training | Reading] = [*self._trainings, *self._readings.values()]
         children = {child.process.connection: child for child in running}
         ready = wait([self._wake_out, *children], timeout=LOOK_ANYWAY_S)
         for one in ready:
@@ -119,13 +151,13 @@ class Agent:
         with contextlib.suppress(LostClaim):
             if not self._readings and self._slots:
                 self._start_reading()
-            busy = {training.slot for training in self._trainings.values()}
+            busy = {training.slot for training in self._trainings}
             for index, slot in enumerate(self._slots):
                 if index not in busy:
                     self._start_training(index, slot)
 
     def _give_back_strays(self) -> None:
-        known = self._trainings.keys() | self._readings.keys()
+        known = self._readings.keys() | {job_id for training in self._trainings for job_id in training.claims}
         with self._database.read() as session:
             strays = queue.held(session, self._id) - known
         if strays:
@@ -139,30 +171,39 @@ class Agent:
 
     def _start_training(self, index: int, slot: Slot) -> None:
         with self._database.write() as session:
-            claimed = queue.claim_job(session, self._id, slot.takes, _now())
-        if claimed is None:
+            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), lambda spec, dataset: self._pack_size(spec, dataset, slot))
+        if cohort is None:
             return
-        claim, job, dataset = claimed
-        task = self._task(claim, job, dataset, slot)
-        self._trainings[claim.id] = Training(claim, index, self._nursery.start_trainer(task))
-        logger.info("training %s on %s under fence %s", claim.id, slot.device, claim.fence)
+        process = self._nursery.start_trainer(self._task(cohort, slot))
+        self._trainings.append(Training({claim.id: claim for claim in cohort.claims}, len(cohort.claims), index, process))
+        claimed = ", ".join(f"{claim.id} under fence {claim.fence}" for claim in cohort.claims)
+        logger.info("training on %s: %s", slot.device, claimed)
 
-    def _task(self, claim: Claim, job: Job, dataset: Dataset, slot: Slot) -> TrainerTask:
+    def _pack_size(self, spec: ResolvedSpec, dataset: Dataset, slot: Slot) -> int:
+        device = slot.device_for(spec.resources.device)
+        best = pack_size(spec, datasets.facts(dataset), on_gpu=device != "cpu", memory_bytes=slot.memory_bytes_of(device))
+        return best if self._max_cohort is None else min(best, self._max_cohort)
+
+    def _task(self, cohort: queue.Cohort, slot: Slot) -> TrainerTask:
+        dataset, first = cohort.dataset, cohort.jobs[0]
         assert dataset.table_path is not None
         assert dataset.table_sha256 is not None
-        test = job.test_dataset
-        folder = self._files.make_attempt_folder(recording.job_folder(claim.id), claim.fence)
+        test = first.test_dataset
         return TrainerTask(
-            members=[Member(job_id=claim.id, spec=job.spec, folder=str(folder))],
+            members=[self._member(claim, job) for claim, job in zip(cohort.claims, cohort.jobs, strict=True)],
             table=str(self._files.path(dataset.table_path)),
             table_sha256=dataset.table_sha256,
             test_table=None if test is None or test.table_path is None else str(self._files.path(test.table_path)),
             test_table_sha256=None if test is None else test.table_sha256,
             facts=TableFacts.model_validate(dataset),
             cache_folder=str(self._files.make_folder(recording.cache_folder(dataset.id))),
-            device="cpu" if job.device == "cpu" else slot.device,
+            device=slot.device_for(first.device),
             threads=slot.threads,
         )
+
+    def _member(self, claim: Claim, job: Job) -> Member:
+        folder = self._files.make_attempt_folder(recording.job_folder(claim.id), claim.fence)
+        return Member(job_id=claim.id, spec=job.spec, folder=str(folder))
 
     def _start_reading(self) -> None:
         with self._database.write() as session:
@@ -176,27 +217,31 @@ class Agent:
         logger.info("reading %s under fence %s", claim.id, claim.fence)
 
     def _hear_training(self, training: Training) -> None:
-        """Commit a trainer's reports; when it has ended without a last word, count a crash."""
-        process, claim = training.process, training.claim
-        reports = process.reports()
-        has_last_word = any(isinstance(report, Succeeded | Failed | Cancelled) for report in reports)
+        """Commit what a trainer reports of its members; when it has ended without a last word on each, it has crashed."""
+        said = training.reports()
+        ended = {claim.id for claim, reports in said.items() if isinstance(reports[-1], LastWord)}
         # A trainer killed right after it spoke: its words and its end are read at once.
-        crash = process.how_it_ended() if process.has_ended and not has_last_word else None
-        try:
-            self._commit(lambda session: self._record_training(session, claim, reports, crash))
-        except LostClaim as lost:
-            logger.warning("%s; its trainer ends", lost)
-            has_last_word = True
-        if has_last_word or process.has_ended:
-            self._end_training(claim.id)
+        has_crashed = training.process.has_ended and training.claims.keys() > ended
+        crash = training.process.how_it_ended() if has_crashed else None
+        lost = self._commit(lambda session: self._record_training(session, training, said, crash)) or []
+        for job_id in lost:
+            logger.warning("%s is no longer held; its trainer leaves it", job_id)
+            training.process.cancel(job_id)
+        training.forget({*ended, *lost})
+        if training.process.has_ended or not training.claims:
+            self._end_training(training)
 
-    def _record_training(self, session: Session, claim: Claim, reports: list[TrainerReport], crash: str | None) -> None:
-        recording.record_job(session, claim, reports, _now())
+    def _record_training(self, session: Session, training: Training, said: Said, crash: str | None) -> list[str]:
+        now = _now()
+        lost = recording.record_jobs(session, said, training.size, now)
         if crash is not None:
-            queue.crash(session, queue.lock(session, Job, claim), crash, _now())
+            for job in queue.lock_jobs(session, training.claims.values()).values():
+                queue.crash(session, job, training.size, crash, now)
+        return lost
 
-    def _end_training(self, job_id: str) -> None:
-        self._trainings.pop(job_id).process.kill()
+    def _end_training(self, training: Training) -> None:
+        training.process.kill()
+        self._trainings.remove(training)
         self._should_look = True
 
     def _hear_reading(self, reading: Reading) -> None:
@@ -225,25 +270,27 @@ class Agent:
             queue.refuse_dataset(session, dataset, answer.code, answer.detail, _now())
 
     def _pass_on_cancels(self) -> None:
-        """Tell trainers to stop; one that does not in time (it may be deep in an evaluation) is ended."""
+        """Tell trainers which members to stop; one that does not in time (it may be deep in an evaluation) is left to finish in vain."""
         if not self._trainings:
             return
         with self._database.read() as session:
             cancelled = queue.cancelling(session, self._id)
-        for training in [self._trainings[job_id] for job_id in cancelled if job_id in self._trainings]:
-            if training.told_to_stop_at is None:
-                training.told_to_stop_at = time.monotonic()
-                training.process.cancel(training.claim.id)
-            elif time.monotonic() - training.told_to_stop_at > CANCEL_PATIENCE_S:
-                self._cancel_by_force(training)
+        for training in list(self._trainings):
+            overdue = training.tell_to_stop(cancelled, time.monotonic())
+            if overdue:
+                self._cancel_by_force(training, overdue)
 
-    def _cancel_by_force(self, training: Training) -> None:
-        with contextlib.suppress(LostClaim), self._database.write() as session:
-            queue.cancelled(session, queue.lock(session, Job, training.claim), _now())
-        self._end_training(training.claim.id)
+    def _cancel_by_force(self, training: Training, overdue: list[Claim]) -> None:
+        with self._database.write() as session:
+            for job in queue.lock_jobs(session, overdue).values():
+                queue.cancelled(session, job, _now())
+        training.forget({claim.id for claim in overdue})
+        # Where others train on, what it still says of these is not listened to.
+        if not training.claims:
+            self._end_training(training)
 
     def _end_children(self) -> None:
-        children: list[Child] = [*(one.process for one in self._trainings.values()), *(one.process for one in self._readings.values())]
+        children: list[Child] = [*(one.process for one in self._trainings), *(one.process for one in self._readings.values())]
         for child in children:
             child.kill()
         self._trainings.clear()
@@ -272,12 +319,12 @@ class Agent:
         rooms = ", ".join(f"{slot.device} ({slot.threads} threads)" for slot in self._slots)
         logger.info("agent %s in process %s trains on %s", self._id, os.getpid(), rooms)
 
-    def _commit(self, write: Callable[[Session], None]) -> None:
-        def attempt() -> None:
+    def _commit(self, write: Callable[[Session], Result]) -> Result | None:
+        def attempt() -> Result:
             with self._database.write() as session:
-                write(session)
+                return write(session)
 
-        self._patiently(attempt)
+        return self._patiently(attempt)
 
     def _patiently(self, step: Callable[[], Result]) -> Result | None:
         """Do a step that needs the database, again and again while the database is away; its writes can be repeated."""

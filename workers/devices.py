@@ -1,26 +1,38 @@
 """Where trainers can run on this host: GPUs as NVML counts them, else the processor."""
 
+import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import pynvml
 
 from counterweight.settings import ServerSettings
 
 MAX_PROCESSOR_SLOTS = 8
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one trainer: a torch device name and the processor threads it may use."""
+    """Room for one trainer: a torch device name, the processor threads it may use, and the memory; None where that is not known."""
 
     device: str
     threads: int
+    memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
 
     @property
     def takes(self) -> tuple[str, ...]:
         """The `resources.device` values of jobs that may run here."""
         return ("auto", "cpu") if self.device == "cpu" else ("auto", "cpu", "cuda")
+
+    def device_for(self, wanted: str) -> str:
+        """Return where a job that asks for `wanted` is trained in this slot."""
+        return "cpu" if wanted == "cpu" else self.device
+
+    def memory_bytes_of(self, device: str) -> int | None:
+        return self.memory_bytes if device == "cpu" else self.gpu_memory_bytes
 
 
 def slots(settings: ServerSettings) -> list[Slot]:
@@ -29,11 +41,23 @@ def slots(settings: ServerSettings) -> list[Slot]:
     gpus = _gpus(settings.devices)
     if settings.workers == 0:
         return []
+    count = settings.workers or len(gpus) or min(cores, MAX_PROCESSOR_SLOTS)
+    threads, memory = max(1, cores // count), _memory_bytes() // count
     if gpus:
-        count = settings.workers or len(gpus)
-        return [Slot(gpus[index % len(gpus)], max(1, cores // count)) for index in range(count)]
-    count = settings.workers or min(cores, MAX_PROCESSOR_SLOTS)
-    return [Slot("cpu", max(1, cores // count))] * count
+        on_gpu = _smallest_gpu_bytes()
+        shared = None if on_gpu is None else on_gpu // math.ceil(count / len(gpus))
+        return [Slot(gpus[index % len(gpus)], threads, memory, shared) for index in range(count)]
+    return [Slot("cpu", threads, memory)] * count
+
+
+def _memory_bytes() -> int:
+    """Return how much memory this host, or the container that we are in, has."""
+    host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = CONTAINER_LIMIT.read_text().strip()
+    except OSError:
+        return host
+    return min(host, int(limit)) if limit.isdecimal() else host
 
 
 def _gpus(wanted: str) -> list[str]:
@@ -45,12 +69,23 @@ def _gpus(wanted: str) -> list[str]:
     if visible is not None:
         # torch counts only these, from 0; NVML counts all that the host has.
         return [f"cuda:{index}" for index, name in enumerate(visible.split(",")) if name.strip() not in ("", "-1")]
+    return [f"cuda:{index}" for index in range(len(_gpu_bytes()))]
+
+
+def _smallest_gpu_bytes() -> int | None:
+    """Return the memory of the host's smallest GPU: which of them torch means by a number, the environment may have changed."""
+    return min(_gpu_bytes(), default=None)
+
+
+def _gpu_bytes() -> list[int]:
+    """Return the memory of each of the host's GPUs; empty where there is none."""
     # NVML counts without making a CUDA context, which would cost memory on every GPU and break later forks.
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return []
     try:
-        return [f"cuda:{index}" for index in range(pynvml.nvmlDeviceGetCount())]
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return [int(pynvml.nvmlDeviceGetMemoryInfo(handle).total) for handle in handles]
     finally:
         pynvml.nvmlShutdown()

@@ -3,7 +3,7 @@
 JSON, because a child reads users' files: whatever it sends must be data, never code.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
@@ -134,6 +134,18 @@ class Cancelled(View):
     job_id: str
 
 
+class Split(View):
+    """A member that did not end, because there is too little memory for so many: it is to be trained again, among fewer."""
+
+    kind: Literal["split"] = "split"
+    job_id: str
+    detail: str
+
+
+LastWord: TypeAlias = Succeeded | Failed | Cancelled | Split
+"""What a trainer says of a member at last: nothing comes after it."""
+
+
 class Cancel(View):
     """The agent asks the child to stop a member."""
 
@@ -142,7 +154,7 @@ class Cancel(View):
 
 
 IngestMessage = Annotated[Ingested | IngestRefused, Field(discriminator="kind")]
-TrainerMessage = Annotated[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled, Field(discriminator="kind")]
+TrainerMessage = Annotated[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled | Split, Field(discriminator="kind")]
 
 INGEST_MESSAGE: TypeAdapter[Ingested | IngestRefused] = TypeAdapter(IngestMessage)
-TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled] = TypeAdapter(TrainerMessage)
+TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled | Split] = TypeAdapter(TrainerMessage)

@@ -22,32 +22,49 @@ COPIES = 6
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes at the peak, and what they were reckoned from."""
+    """Bytes at the peak, what they were reckoned from, and the bytes that each further job trained beside this one takes."""
 
     bytes: int
     basis: str
+    member_bytes: int
 
 
 def memory(spec: ResolvedSpec, facts: TableFacts) -> Memory:
     """Return what one trainer of this job holds at once: the encoded table, the network with its optimiser, and a batch."""
-    features = [column for column in facts.columns if column.name not in {spec.target, *spec.exclude}]
-    inputs, classes = sum(map(_width, features)), len(facts.classes)
-    layers = _layers(spec, inputs, features)
+    features = _features(spec, facts)
+    width, classes = inputs(spec, facts), len(facts.classes)
+    layers = _layers(spec, width, features)
     parameters = sum((before + 1) * after for before, after in zip(layers, [*layers[1:], classes], strict=True))
-    batch = min(spec.training.batch_size or facts.rows, facts.rows)
-    table = facts.rows * (inputs + 2 * classes + 2) * FLOAT_BYTES
+    batch = batch_rows(spec, facts)
+    probabilities = facts.rows * 2 * classes * FLOAT_BYTES
+    table = facts.rows * (width + 2) * FLOAT_BYTES
     network = COPIES * parameters * FLOAT_BYTES
     activations = 2 * batch * (sum(layers) + classes) * FLOAT_BYTES
     basis = (
-        f"{TRAINER_BYTES // 10**6} MB for a trainer, {facts.rows:,} rows of at most {inputs:,} encoded features and their probabilities, "
+        f"{TRAINER_BYTES // 10**6} MB for a trainer, {facts.rows:,} rows of at most {width:,} encoded features and their probabilities, "
         f"{COPIES} times {parameters:,} parameters, a batch of {batch:,}; roughly, and more while the file is encoded"
     )
-    return Memory(TRAINER_BYTES + table + network + activations, basis)
+    member = probabilities + network + activations
+    return Memory(TRAINER_BYTES + table + member, basis, member)
+
+
+def inputs(spec: ResolvedSpec, facts: TableFacts) -> int:
+    """Return how many encoded features there are at most."""
+    return sum(map(_width, _features(spec, facts)))
+
+
+def batch_rows(spec: ResolvedSpec, facts: TableFacts) -> int:
+    """Return how many rows a training step sees."""
+    return min(spec.training.batch_size or facts.rows, facts.rows)
 
 
 def train_rows(spec: ResolvedSpec, facts: TableFacts) -> int:
     """Return how many rows the job trains on, about."""
     return sum(train_counts(spec, facts).values())
+
+
+def _features(spec: ResolvedSpec, facts: TableFacts) -> list[Column]:
+    return [column for column in facts.columns if column.name not in {spec.target, *spec.exclude}]
 
 
 def _width(column: Column) -> int:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import DatasetState
@@ -25,8 +26,8 @@ def move_job(session: Session, job: Job, state: JobState, reason: str, now: date
 
 def move_jobs(session: Session, jobs: Sequence[Job], state: JobState, reason: str, now: datetime) -> None:
     """Change the state of several jobs, and tell each study that some of them belong to once."""
-    for job in jobs:
-        _move(session, job, state, reason, now)
+    session.add_all([_moved(job, state, reason, now) for job in jobs])
+    announce(session, *(job.id for job in jobs))
     if lifecycle.is_terminal(state):
         for study_id in sorted({job.study_id for job in jobs if job.study_id is not None}):
             step = study_progress.count_end(session, study_id, now)
@@ -34,7 +35,7 @@ def move_jobs(session: Session, jobs: Sequence[Job], state: JobState, reason: st
                 _log(session, step.study.project_id, study_id, "study", step.before, step.study.state, step.reason, now)
 
 
-def _move(session: Session, job: Job, state: JobState, reason: str, now: datetime) -> None:
+def _moved(job: Job, state: JobState, reason: str, now: datetime) -> Event:
     before = job.state
     if not lifecycle.allows(before, state):
         raise ValueError(f"a job cannot go from {before} to {state}")
@@ -46,18 +47,18 @@ def _move(session: Session, job: Job, state: JobState, reason: str, now: datetim
         else:
             job.run_s += elapsed
             if job.resolved is not None and job.resolved.device.startswith("cuda"):
-                job.gpu_s += elapsed
+                job.gpu_s += elapsed / job.resolved.cohort_size
     job.state, job.state_reason = state, reason
     job.version += 1
     if state == "queued":
-        job.queued_at, job.phase = now, "waiting"
+        job.queued_at, job.phase, job.cohort_id = now, "waiting", None
     elif state == "running":
         job.started_at, job.phase = now, "loading"
     if state not in lifecycle.HELD:
         job.agent_id = None
     if lifecycle.is_terminal(state):
         job.finished_at = now
-    _log(session, job.project_id, job.id, "job", before, state, reason, now)
+    return Event(at=now, project_id=job.project_id, subject=job.id, kind="job", from_state=before, to_state=state, reason=reason)
 
 
 def enter_phase(session: Session, job: Job, phase: Phase, now: datetime) -> None:
@@ -125,10 +126,10 @@ def close_logs_of_jobs(session: Session, study: Study, now: datetime) -> None:
     session.execute(insert(Event), closing)
 
 
-def announce(session: Session, subject: str) -> None:
-    """Tell listeners, when this transaction commits, that `subject` changed. SQLite needs no telling: its readers watch the file."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_notify(CHANNEL, subject)))
+def announce(session: Session, *subjects: str) -> None:
+    """Tell listeners, when this transaction commits, what changed. SQLite needs no telling: its readers watch the file."""
+    if subjects and session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_notify(CHANNEL, func.unnest(array(subjects)))))
 
 
 def of_job(session: Session, job_id: str) -> list[Event]:

@@ -23,6 +23,7 @@ from counterweight.contracts.jobs import (
 )
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from service.domain import lifecycle
+from service.domain.cohorts import cohort_key
 from service.domain.editing import merged_labels
 from service.domain.errors import NotFound
 from service.domain.filters import Condition
@@ -71,6 +72,7 @@ def add(
         loss_gamma=getattr(spec.loss, "gamma", None),
         learner_kind=spec.learner.kind,
         device=spec.resources.device,
+        cohort_key=cohort_key(spec),
         state="queued",
         phase="waiting",
         priority=spec.priority,
@@ -186,6 +188,7 @@ def _view(job: Job, place: QueueView, now: datetime) -> JobView:
         is_terminal=lifecycle.is_terminal(job.state),
         allowed_actions=[action for action in lifecycle.allowed_actions(job.state) if action != "delete" or job.study_id is None],
         study_id=job.study_id,
+        cohort_id=job.cohort_id,
         retry_of=job.retry_of,
         dataset=DatasetRef.model_validate(job.dataset),
         test_dataset=None if job.test_dataset is None else DatasetRef.model_validate(job.test_dataset),

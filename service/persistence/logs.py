@@ -17,11 +17,8 @@ MOST_LINES, BURST_LINES, LINES_PER_S = 5_000, 200, 1
 """A trainer reads users' data and is not trusted with our disk: so many lines an attempt, at once, and a second are kept."""
 
 
-def record(session: Session, job: Job, said: Sequence[Log], now: datetime) -> None:
-    """Keep what the trainer of a held job said; count what there is no room for. A line told twice is kept once."""
-    if not said:
-        return
-    attempt = session.scalars(select(Attempt).where(Attempt.job_id == job.id, Attempt.fence == job.fence)).one()
+def record(session: Session, job: Job, attempt: Attempt, said: Sequence[Log], now: datetime) -> None:
+    """Keep what the trainer of a held job's present attempt said; count what there is no room for. A line told twice is kept once."""
     fresh = [line for line in said if line.number > attempt.log_heard]
     if not fresh:
         return

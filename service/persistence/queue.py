@@ -4,16 +4,17 @@ An agent claims work under a new fence and may write to it while that fence stan
 so whatever a lost holder still sends is refused.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import JSON, delete, func, select, type_coerce, update
 from sqlalchemy.orm import Session, selectinload
 
 from counterweight.contracts.datasets import DatasetOptions
-from counterweight.contracts.jobs import FailureClass
+from counterweight.contracts.ids import new_id
+from counterweight.contracts.jobs import FailureClass, ResolvedSpec
 from counterweight.contracts.problems import JobProblem, Problem, problem_type
 from service.domain.errors import LostClaim
 from service.persistence import events, logs
@@ -34,6 +35,23 @@ class Claim:
     id: str
     agent_id: str
     fence: int
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Jobs claimed together, the best first, each under its own claim; all are trained on `dataset`."""
+
+    claims: list[Claim]
+    jobs: list[Job]
+    dataset: Dataset
+
+
+PackSize: TypeAlias = Callable[[ResolvedSpec, Dataset], int]
+"""How many jobs like this one, on this dataset, are to be trained together."""
+
+
+def alone(_spec: ResolvedSpec, _dataset: Dataset) -> int:
+    return 1
 
 
 def register_agent(session: Session, agent: Agent) -> None:
@@ -61,13 +79,13 @@ def agents_of_home(session: Session, home_id: str) -> list[str]:
     return list(session.scalars(select(Agent.id).where(Agent.home_id == home_id, Agent.stopped_at.is_(None))))
 
 
-def claim_job(session: Session, agent_id: str, devices: Sequence[str], now: datetime) -> tuple[Claim, Job, Dataset] | None:
-    """Hand the best queued job that fits `devices` to the agent under a new fence, to be trained from the start.
+def claim_cohort(session: Session, agent_id: str, devices: Sequence[str], now: datetime, pack: PackSize = alone) -> Cohort | None:
+    """Hand the best queued job that fits `devices` to the agent, and up to `pack` of those that can be trained with it, from the start.
 
-    LostClaim when the agent has been declared lost: nobody would give back what it claims.
+    Each has a fence and an attempt of its own. LostClaim when the agent has been declared lost: nobody would give back what it claims.
     """
     _hold_alive(session, agent_id)
-    job = session.scalar(
+    best = session.scalar(
         select(Job)
         .where(Job.state == "queued", Job.device.in_(devices))
         # Ids sort by the time of submission: a job that comes back keeps its place.
@@ -77,17 +95,47 @@ def claim_job(session: Session, agent_id: str, devices: Sequence[str], now: date
         # Agents asking at the same moment pass over each other's row instead of waiting.
         .with_for_update(skip_locked=True)
     )
-    if job is None:
+    if best is None:
         return None
-    job.agent_id, job.fence = agent_id, job.fence + 1
-    events.move_job(session, job, "running", f"claimed by {agent_id}", now)
-    job.progress = None
-    session.execute(delete(MetricPoint).where(MetricPoint.job_id == job.id))
-    session.execute(delete(Series).where(Series.job_id == job.id))
-    number = session.scalar(select(func.count()).where(Attempt.job_id == job.id)) or 0
-    session.add(Attempt(job_id=job.id, number=number + 1, fence=job.fence, agent_id=agent_id, started_at=now))
-    dataset = session.get_one(Dataset, job.dataset_id)
-    return Claim(job.id, agent_id, job.fence), job, dataset
+    dataset = session.get_one(Dataset, best.dataset_id)
+    jobs = [best, *_companions(session, best, pack(best.spec, dataset) - 1)]
+    cohort_id = new_id("coh", now) if len(jobs) > 1 else None
+    for job in jobs:
+        job.agent_id, job.fence, job.cohort_id = agent_id, job.fence + 1, cohort_id
+        job.progress = job.resolved = None
+    events.move_jobs(session, jobs, "running", f"claimed by {agent_id}", now)
+    _begin_attempts(session, jobs, agent_id, now)
+    return Cohort([Claim(job.id, agent_id, job.fence) for job in jobs], jobs, dataset)
+
+
+def _companions(session: Session, best: Job, most: int) -> Sequence[Job]:
+    """Return up to `most` queued jobs to be trained with the best one, those first that see its batches.
+
+    Of its own priority: a job that was put ahead of others is not slowed by them. Of its own limit: jobs of a cohort that died are
+    tried again among themselves, and so harm no others.
+    """
+    if best.cohort_key is None or best.cohort_limit == 1 or most < 1:
+        return []
+    seed = type_coerce(Job.spec, JSON())[("training", "seed")].as_float()
+    return session.scalars(
+        select(Job)
+        .where(Job.state == "queued", Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
+        .where(Job.cohort_limit.is_not_distinct_from(best.cohort_limit))
+        .order_by((seed != best.spec.training.seed), Job.id)
+        .limit(most if best.cohort_limit is None else min(most, best.cohort_limit - 1))
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: datetime) -> None:
+    ids = [job.id for job in jobs]
+    session.execute(delete(MetricPoint).where(MetricPoint.job_id.in_(ids)))
+    session.execute(delete(Series).where(Series.job_id.in_(ids)))
+    counted = session.execute(select(Attempt.job_id, func.count()).where(Attempt.job_id.in_(ids)).group_by(Attempt.job_id))
+    before = {job_id: count for job_id, count in counted}
+    session.add_all(
+        Attempt(job_id=job.id, number=before.get(job.id, 0) + 1, fence=job.fence, agent_id=agent_id, started_at=now) for job in jobs
+    )
 
 
 def claim_dataset(session: Session, agent_id: str) -> tuple[Claim, str, DatasetOptions] | None:
@@ -116,6 +164,16 @@ def lock(session: Session, table: type[Work], claim: Claim) -> Work:
     if row is None:
         raise LostClaim(f"{claim.id} is no longer held by {claim.agent_id} under fence {claim.fence}")
     return row
+
+
+def lock_jobs(session: Session, claims: Collection[Claim]) -> dict[str, Job]:
+    """Return, by id, the jobs whose claim still stands, locked until the transaction ends."""
+    if not claims:
+        return {}
+    fences = {claim.id: (claim.agent_id, claim.fence) for claim in claims}
+    # In the order of ids, as everyone who locks several: two who lock the same never wait for each other.
+    rows = session.scalars(select(Job).where(Job.id.in_(fences)).order_by(Job.id).with_for_update())
+    return {job.id: job for job in rows if (job.agent_id, job.fence) == fences[job.id]}
 
 
 def cancelling(session: Session, agent_id: str) -> list[str]:
@@ -175,9 +233,12 @@ def fail(session: Session, job: Job, failure_class: FailureClass, detail: str, h
     events.move_job(session, job, "failed", failure_class, now)
 
 
-def crash(session: Session, job: Job, detail: str, now: datetime) -> None:
-    """An attempt's process died while its agent lived: try again, up to the job's `max_attempts`."""
-    job.crashes += 1
+def crash(session: Session, job: Job, cohort_size: int, detail: str, now: datetime) -> None:
+    """The process of a cohort of so many jobs died while its agent lived: try again, up to `max_attempts` if the job was alone in it."""
+    if cohort_size > 1:
+        split(session, job, cohort_size, "crashed", detail, now)
+        return
+    job.crashes, job.cohort_limit = job.crashes + 1, 1
     if job.state == "cancelling":
         cancelled(session, job, now)
     elif job.crashes >= job.spec.limits.max_attempts:
@@ -185,6 +246,15 @@ def crash(session: Session, job: Job, detail: str, now: datetime) -> None:
         fail(session, job, "internal", f"{detail}; that was attempt {job.crashes} of {job.spec.limits.max_attempts}", hint, now)
     else:
         requeue(session, job, "crashed", detail, now)
+
+
+def split(session: Session, job: Job, cohort_size: int, outcome: str, detail: str, now: datetime) -> None:
+    """A cohort of so many jobs came to grief: train each again among at most half as many, without holding it against the job."""
+    if job.state == "cancelling":
+        cancelled(session, job, now)
+        return
+    job.cohort_limit = max(1, cohort_size // 2)
+    requeue(session, job, outcome, f"{detail}; it was one of {cohort_size} jobs trained together", now)
 
 
 def cancelled(session: Session, job: Job, now: datetime) -> None:

@@ -1,38 +1,47 @@
 """Writes what a child process reports into the record, one fenced transaction at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Insert
+from sqlalchemy import Insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import Progress
-from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Log, PhaseChanged, Succeeded
+from counterweight.contracts.messages import Cancelled, EpochDone, Failed, LastWord, Log, PhaseChanged, Split, Succeeded
 from service.persistence import events, logs, queue
 from service.persistence.tables import Artifact, Attempt, Dataset, FinalMetric, Job, JobEvaluation, MetricPoint, Model, Series
 
-TrainerReport: TypeAlias = PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled
+TrainerReport: TypeAlias = PhaseChanged | EpochDone | Log | LastWord
 
 
-def record_job(session: Session, claim: queue.Claim, messages: Sequence[TrainerReport], now: datetime) -> None:
-    """Write a trainer's messages about one job, in order; LostClaim when the claim no longer stands."""
-    job = queue.lock(session, Job, claim)
-    epochs = [message for message in messages if isinstance(message, EpochDone)]
-    _record_epochs(session, job, epochs)
-    logs.record(session, job, [message for message in messages if isinstance(message, Log)], now)
-    for message in messages:
-        if isinstance(message, PhaseChanged):
-            _record_phase(session, job, message, now)
-        elif isinstance(message, Succeeded):
-            _record_success(session, job, message, now)
-        elif isinstance(message, Failed):
-            queue.fail(session, job, message.failure_class, message.detail, message.hint, now)
-        elif isinstance(message, Cancelled):
-            queue.cancelled(session, job, now)
+def record_jobs(session: Session, said: Mapping[queue.Claim, Sequence[TrainerReport]], cohort_size: int, now: datetime) -> list[str]:
+    """Write what a trainer of so many jobs said of each, in order and under its claim.
+
+    Returns the jobs whose claim no longer stands: nothing is written of these.
+    """
+    jobs = queue.lock_jobs(session, said.keys())
+    heard = [(jobs[claim.id], messages) for claim, messages in said.items() if claim.id in jobs]
+    attempts = _attempts(session, jobs.values())
+    _record_epochs(session, [(job, [message for message in messages if isinstance(message, EpochDone)]) for job, messages in heard])
+    for job, messages in heard:
+        logs.record(session, job, attempts[job.id], [message for message in messages if isinstance(message, Log)], now)
+        for message in messages:
+            match message:
+                case PhaseChanged():
+                    _record_phase(session, job, attempts[job.id], message, now)
+                case Succeeded():
+                    _record_success(session, job, message, now)
+                case Failed():
+                    queue.fail(session, job, message.failure_class, message.detail, message.hint, now)
+                case Cancelled():
+                    queue.cancelled(session, job, now)
+                case Split():
+                    queue.split(session, job, cohort_size, "split", message.detail, now)
+    return [claim.id for claim in said if claim.id not in jobs]
 
 
 def record_dataset(session: Session, claim: queue.Claim, facts: TableFacts, table_path: str, table_sha256: str, now: datetime) -> None:
@@ -45,47 +54,55 @@ def record_dataset(session: Session, claim: queue.Claim, facts: TableFacts, tabl
     events.move_dataset(session, dataset, "ready", "read", now)
 
 
-def _record_phase(session: Session, job: Job, message: PhaseChanged, now: datetime) -> None:
+def _attempts(session: Session, jobs: Collection[Job]) -> dict[str, Attempt]:
+    """Return the present attempt of each job."""
+    rows = session.scalars(select(Attempt).where(Attempt.job_id.in_([job.id for job in jobs]), Attempt.ended_at.is_(None)))
+    return {attempt.job_id: attempt for attempt in rows}
+
+
+def _record_phase(session: Session, job: Job, attempt: Attempt, message: PhaseChanged, now: datetime) -> None:
     if job.phase != message.phase:
         events.enter_phase(session, job, message.phase, now)
     if message.resolved is not None:
-        job.resolved = message.resolved
-        attempt = session.query(Attempt).filter_by(job_id=job.id, fence=job.fence).one()
-        attempt.device = message.resolved.device
+        job.resolved, attempt.device = message.resolved, message.resolved.device
 
 
-def _record_epochs(session: Session, job: Job, epochs: Sequence[EpochDone]) -> None:
-    if not epochs:
-        return
+def _record_epochs(session: Session, heard: Sequence[tuple[Job, Sequence[EpochDone]]]) -> None:
     points = [
         {"job_id": job.id, "series": name, "step": epoch.step, "epoch": epoch.epoch, "time": epoch.time, "value": value}
+        for job, epochs in heard
         for epoch in epochs
         for name, value in epoch.values.items()
     ]
-    _upsert(session, MetricPoint, points)
-    _record_series(session, job, epochs)
-    latest = epochs[-1]
-    job.progress = Progress(
-        epoch=latest.epoch,
-        epochs=latest.epochs,
-        fraction=latest.epoch / latest.epochs,
-        eta_s=latest.eta_s,
-        rows_per_s=latest.rows_per_s,
-    )
+    if points:
+        _upsert(session, MetricPoint, points)
+    learnt = [(job, epochs) for job, epochs in heard if epochs]
+    _record_series(session, learnt)
+    for job, epochs in learnt:
+        latest = epochs[-1]
+        job.progress = Progress(
+            epoch=latest.epoch,
+            epochs=latest.epochs,
+            fraction=latest.epoch / latest.epochs,
+            eta_s=latest.eta_s,
+            rows_per_s=latest.rows_per_s,
+        )
 
 
-def _record_series(session: Session, job: Job, epochs: Sequence[EpochDone]) -> None:
-    rows = {series.name: series for series in session.query(Series).filter_by(job_id=job.id)}
-    for epoch in epochs:
-        for name, value in epoch.values.items():
-            series = rows.get(name)
-            if series is None:
-                series = Series(job_id=job.id, name=name, value=value, best=value, best_epoch=epoch.epoch, goal=goal_of(name))
-                rows[name] = series
-                session.add(series)
-            series.value = value
-            if value < series.best if series.goal == "min" else value > series.best:
-                series.best, series.best_epoch = value, epoch.epoch
+def _record_series(session: Session, learnt: Sequence[tuple[Job, Sequence[EpochDone]]]) -> None:
+    known = session.scalars(select(Series).where(Series.job_id.in_([job.id for job, _ in learnt])))
+    rows = {(series.job_id, series.name): series for series in known}
+    for job, epochs in learnt:
+        for epoch in epochs:
+            for name, value in epoch.values.items():
+                series = rows.get((job.id, name))
+                if series is None:
+                    series = Series(job_id=job.id, name=name, value=value, best=value, best_epoch=epoch.epoch, goal=goal_of(name))
+                    rows[job.id, name] = series
+                    session.add(series)
+                series.value = value
+                if value < series.best if series.goal == "min" else value > series.best:
+                    series.best, series.best_epoch = value, epoch.epoch
 
 
 def goal_of(series: str) -> Literal["min", "max"]:

@@ -11,6 +11,7 @@ from counterweight.contracts.ids import is_id, new_id
 from counterweight.contracts.jobs import DatasetRef
 from counterweight.contracts.studies import StudyPatch, StudyResults, StudySummary, StudyView
 from service.domain import studies
+from service.domain.cohorts import cohort_key
 from service.domain.editing import merged_labels
 from service.domain.errors import NotFound
 from service.domain.studies import Plan, Run
@@ -175,6 +176,7 @@ def _columns(run: Run, job_id: str, now: datetime) -> dict[str, Any]:
         "loss_gamma": getattr(spec.loss, "gamma", None),
         "learner_kind": spec.learner.kind,
         "device": spec.resources.device,
+        "cohort_key": cohort_key(spec),
         "state": "queued",
         "phase": "waiting",
         "priority": spec.priority,

@@ -203,6 +203,10 @@ class Job(Leased, Table):
     loss_gamma: Mapped[float | None]
     learner_kind: Mapped[str]
     device: Mapped[str] = mapped_column(default="auto")
+    # Queued jobs of one key can be trained together; one without trains alone, and none has more companions than its limit allows.
+    cohort_key: Mapped[str | None]
+    cohort_limit: Mapped[int | None]
+    cohort_id: Mapped[str | None] = mapped_column(index=True)
     state: Mapped[JobState] = mapped_column(String())
     phase: Mapped[Phase] = mapped_column(String())
     state_reason: Mapped[str | None]
@@ -236,6 +240,14 @@ class Job(Leased, Table):
         # Over queued jobs only: a claim's cost does not grow with the jobs that have ended.
         Index(
             "ix_jobs_queue",
+            "priority",
+            "id",
+            postgresql_where=text("state = 'queued'"),
+            sqlite_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_jobs_cohorts",
+            "cohort_key",
             "priority",
             "id",
             postgresql_where=text("state = 'queued'"),

@@ -53,9 +53,9 @@ def test_a_higher_priority_is_claimed_first(api: Api, database: Database) -> Non
     change(api, f"jobs/{urgent.id}", priority=99)
 
     with database.write() as session:
-        claimed = queue.claim_job(session, agent.id, ["auto"], next_moment())
+        claimed = queue.claim_cohort(session, agent.id, ["auto"], next_moment())
         assert claimed is not None
-        assert claimed[0].id == urgent.id
+        assert claimed.claims[0].id == urgent.id
 
 
 @SQLITE

@@ -48,9 +48,9 @@ def agent(database: Database, files: Files) -> Agent:
 def _claimed(database: Database, agent: Agent) -> queue.Claim:
     with database.write() as session:
         make_job(session)
-        claimed = queue.claim_job(session, agent._id, ("auto",), NOW)
+        claimed = queue.claim_cohort(session, agent._id, ("auto",), NOW)
         assert claimed is not None
-        return claimed[0]
+        return claimed.claims[0]
 
 
 def _epoch(job_id: str) -> bytes:
@@ -60,21 +60,21 @@ def _epoch(job_id: str) -> bytes:
 @pytest.mark.parametrize("epochs", [0, 1, 3])
 def test_a_trainer_that_dies_right_after_it_spoke_counts_a_crash(database: Database, agent: Agent, epochs: int) -> None:
     claim = _claimed(database, agent)
-    training = Training(claim, 0, _dead_trainer([_epoch(claim.id)] * epochs))
-    agent._trainings[claim.id] = training
+    training = Training({claim.id: claim}, 1, 0, _dead_trainer([_epoch(claim.id)] * epochs))
+    agent._trainings.append(training)
 
     agent._hear_training(training)
 
     with database.read() as session:
         job = session.get_one(Job, claim.id)
         assert (job.state, job.crashes) == ("queued", 1)
-    assert agent._trainings == {}
+    assert agent._trainings == []
 
 
 def test_a_trainer_that_sends_what_is_no_message_counts_a_crash(database: Database, agent: Agent) -> None:
     claim = _claimed(database, agent)
-    training = Training(claim, 0, _dead_trainer([b'{"kind": "succeeded"}']))
-    agent._trainings[claim.id] = training
+    training = Training({claim.id: claim}, 1, 0, _dead_trainer([b'{"kind": "succeeded"}']))
+    agent._trainings.append(training)
 
     agent._hear_training(training)
 
@@ -97,7 +97,7 @@ def test_an_agent_declared_lost_claims_nothing(database: Database, agent: Agent)
         queue.retire_agent(session, agent._id, "lost", NOW)
 
     with pytest.raises(LostClaim), database.write() as session:
-        queue.claim_job(session, agent._id, ("auto",), NOW)
+        queue.claim_cohort(session, agent._id, ("auto",), NOW)
     agent._claim_what_fits()
 
     with database.read() as session:
@@ -127,7 +127,7 @@ def test_an_agent_whose_predecessor_died_takes_its_work_back_at_once(database: D
         queue.register_agent(session, row)
         session.flush()
         job_id = make_job(session).id
-        assert queue.claim_job(session, "agt_dead", ("auto",), NOW) is not None
+        assert queue.claim_cohort(session, "agt_dead", ("auto",), NOW) is not None
 
     agent._take_over_home()
 
@@ -158,7 +158,7 @@ def test_a_trainer_that_does_not_stop_when_told_is_ended(database: Database, age
     ours, theirs = context.Pipe()
     process = context.Process(target=_listen_for_ever, args=(theirs,))
     process.start()
-    agent._trainings[claim.id] = Training(claim, 0, TrainerProcess(process, ours))
+    agent._trainings.append(Training({claim.id: claim}, 1, 0, TrainerProcess(process, ours)))
     with database.write() as session:
         events.move_job(session, session.get_one(Job, claim.id), "cancelling", "cancelled by its owner", NOW)
 
@@ -167,7 +167,7 @@ def test_a_trainer_that_does_not_stop_when_told_is_ended(database: Database, age
 
     with database.read() as session:
         assert session.get_one(Job, claim.id).state == "cancelled"
-    assert agent._trainings == {}
+    assert agent._trainings == []
 
 
 @pytest.mark.parametrize(("has_worker", "obstacles"), [(False, [jobs.NO_WORKER]), (True, [])])

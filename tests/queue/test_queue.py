@@ -25,9 +25,9 @@ def _agent(session: Session, agent_id: str, home: str = "home") -> str:
 
 
 def _claim(session: Session, agent_id: str) -> queue.Claim:
-    claimed = queue.claim_job(session, agent_id, ANYWHERE, NOW)
+    claimed = queue.claim_cohort(session, agent_id, ANYWHERE, NOW)
     assert claimed is not None
-    return claimed[0]
+    return claimed.claims[0]
 
 
 def test_the_highest_priority_goes_first_and_then_the_oldest(database: Database) -> None:
@@ -40,7 +40,7 @@ def test_the_highest_priority_goes_first_and_then_the_oldest(database: Database)
         order = [_claim(session, agent).id for _ in range(3)]
 
         assert order == [urgent.id, old.id, young.id]
-        assert queue.claim_job(session, agent, ANYWHERE, NOW) is None
+        assert queue.claim_cohort(session, agent, ANYWHERE, NOW) is None
 
 
 def test_a_job_for_a_gpu_waits_for_one(database: Database) -> None:
@@ -49,8 +49,8 @@ def test_a_job_for_a_gpu_waits_for_one(database: Database) -> None:
         job.device = "cuda"
         agent = _agent(session, "agt_1")
 
-        assert queue.claim_job(session, agent, ANYWHERE, NOW) is None
-        assert queue.claim_job(session, agent, ("auto", "cuda"), NOW) is not None
+        assert queue.claim_cohort(session, agent, ANYWHERE, NOW) is None
+        assert queue.claim_cohort(session, agent, ("auto", "cuda"), NOW) is not None
 
 
 def test_two_agents_asking_at_once_get_different_jobs(database: Database) -> None:
@@ -73,7 +73,7 @@ def test_each_claim_opens_an_attempt_under_a_higher_fence(database: Database) ->
     with database.write() as session:
         job, agent = make_job(session), _agent(session, "agt_1")
         first = _claim(session, agent)
-        queue.crash(session, job, "its process ended", NOW)
+        queue.crash(session, job, 1, "its process ended", NOW)
         second = _claim(session, agent)
 
         attempts = session.scalars(select(Attempt).where(Attempt.job_id == job.id).order_by(Attempt.number)).all()
@@ -146,7 +146,7 @@ def test_a_job_whose_process_dies_every_time_ends_after_its_attempts(database: D
         for _ in range(job.spec.limits.max_attempts):
             assert job.state == "queued"
             _claim(session, agent)
-            queue.crash(session, job, "its process was killed by signal 9 (SIGKILL)", NOW)
+            queue.crash(session, job, 1, "its process was killed by signal 9 (SIGKILL)", NOW)
 
         assert job.state == "failed"
         assert job.error is not None

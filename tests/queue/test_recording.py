@@ -2,11 +2,9 @@
 
 from datetime import UTC, datetime
 
-import pytest
 from sqlalchemy import select
 
 from counterweight.contracts.messages import EpochDone, Failed
-from service.domain.errors import LostClaim
 from service.persistence import queue, recording
 from service.persistence.database import Database
 from service.persistence.tables import Agent, Job, MetricPoint, Series
@@ -20,9 +18,9 @@ def _claimed(database: Database) -> queue.Claim:
         make_job(session)
         queue.register_agent(session, Agent(id="agt_1", home_id="h", host="h", devices=[], beat=0, beat_at=NOW, started_at=NOW))
         session.flush()
-        claimed = queue.claim_job(session, "agt_1", ("auto",), NOW)
+        claimed = queue.claim_cohort(session, "agt_1", ("auto",), NOW)
         assert claimed is not None
-        return claimed[0]
+        return claimed.claims[0]
 
 
 def _epoch(job_id: str, epoch: int, loss: float) -> EpochDone:
@@ -35,7 +33,7 @@ def test_writing_the_same_points_three_times_keeps_each_once(database: Database)
 
     for _ in range(3):
         with database.write() as session:
-            recording.record_job(session, claim, reports, NOW)
+            recording.record_jobs(session, {claim: reports}, 1, NOW)
 
     with database.read() as session:
         assert list(session.scalars(select(MetricPoint.step).order_by(MetricPoint.step))) == [5, 10, 15]
@@ -45,7 +43,7 @@ def test_latest_and_best_are_kept_apart(database: Database) -> None:
     claim = _claimed(database)
 
     with database.write() as session:
-        recording.record_job(session, claim, [_epoch(claim.id, 1, 0.5), _epoch(claim.id, 2, 0.2), _epoch(claim.id, 3, 0.4)], NOW)
+        recording.record_jobs(session, {claim: [_epoch(claim.id, 1, 0.5), _epoch(claim.id, 2, 0.2), _epoch(claim.id, 3, 0.4)]}, 1, NOW)
 
     with database.read() as session:
         series = session.scalars(select(Series)).one()
@@ -57,9 +55,10 @@ def test_a_report_under_an_old_fence_writes_nothing(database: Database) -> None:
     with database.write() as session:
         queue.retire_agent(session, "agt_1", "lost", NOW)
 
-    with pytest.raises(LostClaim), database.write() as session:
-        recording.record_job(session, claim, [_epoch(claim.id, 1, 0.5)], NOW)
+    with database.write() as session:
+        lost = recording.record_jobs(session, {claim: [_epoch(claim.id, 1, 0.5)]}, 1, NOW)
 
+    assert lost == [claim.id]
     with database.read() as session:
         assert session.scalars(select(MetricPoint)).all() == []
 
@@ -67,10 +66,10 @@ def test_a_report_under_an_old_fence_writes_nothing(database: Database) -> None:
 def test_a_new_claim_begins_the_history_anew(database: Database) -> None:
     claim = _claimed(database)
     with database.write() as session:
-        recording.record_job(session, claim, [_epoch(claim.id, 1, 0.5)], NOW)
-        queue.crash(session, queue.lock(session, Job, claim), "its process ended", NOW)
+        recording.record_jobs(session, {claim: [_epoch(claim.id, 1, 0.5)]}, 1, NOW)
+        queue.crash(session, queue.lock(session, Job, claim), 1, "its process ended", NOW)
 
-        queue.claim_job(session, "agt_1", ("auto",), NOW)
+        queue.claim_cohort(session, "agt_1", ("auto",), NOW)
 
         assert session.scalars(select(MetricPoint)).all() == []
         assert session.scalars(select(Series)).all() == []
@@ -81,7 +80,7 @@ def test_a_failure_ends_the_job_with_its_reason(database: Database) -> None:
     failure = Failed(job_id=claim.id, failure_class="diverged", detail="the loss was not finite at step 7", hint="a smaller learning_rate")
 
     with database.write() as session:
-        recording.record_job(session, claim, [failure], NOW)
+        recording.record_jobs(session, {claim: [failure]}, 1, NOW)
 
     with database.read() as session:
         job = session.get_one(Job, claim.id)

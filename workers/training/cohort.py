@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from counterweight.contracts.cohorts import shared_settings
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
 from counterweight.contracts.learners import Mlp
@@ -108,7 +109,7 @@ class Cohort:
 def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedSpec], device: torch.device) -> Cohort:
     """Return the cohort of these jobs; ValueError when they cannot share one program."""
     first = specs[0]
-    if any(_shared(spec) != _shared(first) for spec in specs):
+    if any(shared_settings(spec) != shared_settings(first) for spec in specs):
         raise ValueError("members of a cohort must share target, columns, split, learner, kind of head, batch size, epochs and schedule")
     rows = prepared.part_rows[0]
     return Cohort(
@@ -125,11 +126,6 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
         device=device,
         members=len(specs),
     )
-
-
-def _shared(spec: ResolvedSpec) -> tuple[object, ...]:
-    training, head, rows = spec.training, spec.loss.has_cosine_head, (spec.test_dataset_id, spec.split)
-    return (spec.target, set(spec.exclude), rows, spec.learner, head, training.batch_size, training.max_epochs, training.schedule)
 
 
 def _positive(classes: tuple[str, ...], label: str | None) -> int | None:

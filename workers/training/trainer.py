@@ -12,8 +12,10 @@ from counterweight.contracts.messages import (
     Cancelled,
     EpochDone,
     Failed,
+    LastWord,
     Member,
     PhaseChanged,
+    Split,
     Succeeded,
     TrainerMessage,
     TrainerTask,
@@ -43,7 +45,7 @@ def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[
     unfinished = {member.job_id for member in task.members}
     try:
         for message in _run(task, is_cancelled, clock):
-            if isinstance(message, Succeeded | Failed | Cancelled):
+            if isinstance(message, LastWord):
                 unfinished.discard(message.job_id)
             yield message
     except (TrainingError, MemoryError, RuntimeError) as trouble:
@@ -51,7 +53,8 @@ def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[
         if error is None:
             raise
         for job_id in sorted(unfinished):
-            yield _failed(job_id, error)
+            is_for_fewer = isinstance(error, OutOfMemory) and len(task.members) > 1
+            yield Split(job_id=job_id, detail=str(error)) if is_for_fewer else _failed(job_id, error)
 
 
 def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float]) -> Iterator[TrainerMessage]:
