@@ -27,7 +27,10 @@ class PrecisionFloor(Request):
 
 
 class RecallFloor(Request):
-    """The highest threshold whose recall on the validation rows is at least `recall`."""
+    """The highest threshold, and so as a rule the greatest precision, whose recall on the validation rows is at least `recall` for sure.
+
+    For sure: the lower limit of its one-sided Wilson interval is.
+    """
 
     policy: Literal["recall_floor"] = "recall_floor"
     recall: float = Field(gt=0, le=1)
@@ -175,11 +178,36 @@ class SplitEvaluation(View):
     class_curves: dict[str, Curves]
 
 
+class Floor(View):
+    """What stands behind a floor of precision or recall on the validation rows.
+
+    `estimate` is the share found at the chosen threshold, and `low` the lower limit of its one-sided Wilson interval at `confidence`,
+    which keeps the floor; both null where no threshold does. `without_margin` is the threshold that shares alone would have allowed.
+    """
+
+    confidence: float
+    estimate: float | None
+    low: float | None
+    without_margin: float | None
+
+
+class Spread(View):
+    """Between which thresholds the choice would lie with other validation rows of the same kind, by the bootstrap.
+
+    Null with the reason `unstable` where over 5% of the draws allow none.
+    """
+
+    low: float | None
+    high: float | None
+    reason: str | None = None
+
+
 class ThresholdChoice(View):
     """The calibrated probability from which on a row is called positive.
 
     Null where there is none, with the reason: `several_classes`, `constant_scores`, `no_positive`, `no_negative`,
     `infeasible_constraint`; decisions are then those of 0.5. `tied` thresholds were equally good: the nearest to 0.5 was taken.
+    `spread` is told where fewer than 30 validation rows are positive and the threshold was chosen by them.
     """
 
     policy: str
@@ -187,6 +215,8 @@ class ThresholdChoice(View):
     reason: str | None = None
     tied: int = 1
     chosen_on: Literal["validation"] = "validation"
+    floor: Floor | None = None
+    spread: Spread | None = None
 
 
 class OperatingSplit(View):

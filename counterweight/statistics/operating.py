@@ -10,7 +10,7 @@ import numpy as np
 from counterweight.contracts.evaluation import Confusion, OperatingPoint, OperatingSplit, ThresholdPolicy
 from counterweight.statistics.decisions import measured
 from counterweight.statistics.scores import ScoreCounts
-from counterweight.statistics.thresholds import choose_threshold
+from counterweight.statistics.spread import choose_with_spread
 
 JudgedPart = Literal["validation", "test"]
 PARTS: tuple[JudgedPart, JudgedPart] = ("validation", "test")
@@ -41,7 +41,7 @@ def operating_point(
     counts: Mapping[JudgedPart, ScoreCounts], policy: ThresholdPolicy, labels: tuple[str, str], positive: int, confidence: float
 ) -> OperatingPoint:
     """Return the threshold that the policy chooses on the validation rows, and what it does on both parts."""
-    choice = choose_threshold(counts["validation"], policy, confidence)
+    choice = choose_with_spread(counts["validation"], policy, confidence)
     found: dict[JudgedPart, OperatingSplit] = {}
     if choice.value is not None:
         for part in PARTS:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from counterweight.contracts.evaluation import (
     BestBy,
     Fixed,
+    Floor,
     MinCost,
     PrecisionFloor,
     RecallFloor,
@@ -41,10 +42,9 @@ def choose_threshold(counts: ScoreCounts, policy: ThresholdPolicy, confidence: f
         return ThresholdChoice(policy=policy.policy, value=None, reason=reason)
     if isinstance(policy, BestBy):
         return _best(counts, policy)
-    step = _last_allowed(counts.cells_of_steps(), policy, confidence)
-    if step is None:
-        return ThresholdChoice(policy=policy.policy, value=None, reason="infeasible_constraint")
-    return ThresholdChoice(policy=policy.policy, value=float(_candidates(counts.scores)[step]))
+    if isinstance(policy, TopK):
+        return _top(counts, policy)
+    return _at_floor(counts, policy, confidence)
 
 
 def above_all(scores: Floats) -> float:
@@ -79,25 +79,45 @@ def _best(counts: ScoreCounts, policy: BestBy) -> ThresholdChoice:
     return ThresholdChoice(policy=policy.policy, value=float(candidates[nearest].min()), tied=len(best))
 
 
-def _last_allowed(cells: Ints, policy: PrecisionFloor | RecallFloor | TopK, confidence: float) -> int | None:
-    """Return the step that keeps the constraint and gives most of what it leaves free; None when no step does.
+def _top(counts: ScoreCounts, policy: TopK) -> ThresholdChoice:
+    """Return the lowest threshold that calls no more than k rows; there is none where more share the highest score, or k rows are not."""
+    called = counts.cells_of_steps()[:, :, 1].sum(axis=-1)
+    allowed = np.flatnonzero((called > 0) & (called <= policy.k)) if policy.k <= called[-1] else np.empty(0, np.int64)
+    return _at_step(counts, policy, int(allowed[-1]) if len(allowed) else None)
+
+
+def _at_floor(counts: ScoreCounts, policy: PrecisionFloor | RecallFloor, confidence: float) -> ThresholdChoice:
+    """Return the threshold that keeps the floor for sure and gives most of what it leaves free.
 
     Steps call more and more rows positive: the last that keeps a floor of precision has the greatest recall, and the first that
     reaches a floor of recall is the most precise of those, or as good as.
     """
-    hit, called = cells[:, 1, 1], cells[:, :, 1].sum(axis=-1)
-    if isinstance(policy, RecallFloor):
-        return int(np.flatnonzero(hit >= policy.recall * cells[0, 1].sum())[0])
-    if isinstance(policy, TopK):
-        allowed = np.flatnonzero((called > 0) & (called <= policy.k)) if policy.k <= cells[0].sum() else np.empty(0, np.int64)
+    cells = counts.cells_of_steps()[1:]  # With no row called there is neither precision nor recall.
+    hits = cells[:, 1, 1]
+    if isinstance(policy, PrecisionFloor):
+        floor, rows, place = policy.precision, cells[:, :, 1].sum(axis=-1), -1
     else:
-        allowed = np.flatnonzero((called > 0) & (_wilson_low(hit, called, confidence) >= policy.precision))
-    return int(allowed[-1]) if len(allowed) else None
+        floor, rows, place = policy.recall, cells[:, 1].sum(axis=-1), 0
+    shares, low = hits / rows, _wilson_low(hits, rows, confidence)
+    sure, found = np.flatnonzero(low >= floor), np.flatnonzero(shares >= floor)
+    chosen = int(sure[place]) if len(sure) else None
+    told = Floor(
+        confidence=confidence,
+        estimate=None if chosen is None else float(shares[chosen]),
+        low=None if chosen is None else float(low[chosen]),
+        without_margin=float(_candidates(counts.scores)[found[place] + 1]) if len(found) else None,
+    )
+    return _at_step(counts, policy, None if chosen is None else chosen + 1).model_copy(update={"floor": told})
 
 
-def _wilson_low(hits: Ints, called: Ints, confidence: float) -> Floats:
+def _at_step(counts: ScoreCounts, policy: ThresholdPolicy, step: int | None) -> ThresholdChoice:
+    if step is None:
+        return ThresholdChoice(policy=policy.policy, value=None, reason="infeasible_constraint")
+    return ThresholdChoice(policy=policy.policy, value=float(_candidates(counts.scores)[step]))
+
+
+def _wilson_low(hits: Ints, rows: Ints, confidence: float) -> Floats:
     """Return the one-sided lower Wilson limit of a share: below it the true share lies with a chance of 1 - confidence."""
     z2 = NormalDist().inv_cdf(confidence) ** 2
-    rows = np.maximum(called, 1)
     share = hits / rows
     return np.asarray((share + z2 / (2 * rows) - np.sqrt(z2 * (share * (1 - share) + z2 / (4 * rows)) / rows)) / (1 + z2 / rows))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, matthews_corrcoef
 
 from counterweight.contracts.evaluation import BestBy, Fixed, MinCost, PrecisionFloor, RecallFloor, TopK
@@ -66,8 +68,8 @@ def test_a_fixed_threshold_is_taken_as_it_is() -> None:
     assert choose_threshold(ranked(np.array([0.5, 0.5]), np.array([True, False])), Fixed(value=0.3), 0.95).value == 0.3
 
 
-def noisy(rows: int = 400) -> ScoreCounts:
-    source = np.random.default_rng(0)
+def noisy(rows: int = 400, seed: int = 0) -> ScoreCounts:
+    source = np.random.default_rng(seed)
     labels = source.random(rows) < 0.3
     return ranked(np.round(1 / (1 + np.exp(-source.normal(size=rows) - 2 * labels)), 2), labels)
 
@@ -84,23 +86,72 @@ def test_a_floor_of_precision_is_kept_with_its_margin_and_the_recall_is_the_grea
 
     assert choice.value is not None
     precision, recall, called = precision_and_recall(counts, choice.value)
-    z = 1.6448536269514722
-    centre, spread = precision + z**2 / (2 * called), z * np.sqrt(precision * (1 - precision) / called + z**2 / (4 * called**2))
-    assert (centre - spread) / (1 + z**2 / called) >= 0.7
+    assert wilson_low(precision, called) >= 0.7
     lower = [precision_and_recall(counts, score)[0] for score in counts.scores if score < choice.value]
     assert max(lower) < precision
     assert recall > 0.2
 
 
-def test_a_floor_of_recall_is_reached_at_the_highest_threshold() -> None:
+def test_a_floor_of_recall_is_kept_with_its_margin_at_the_highest_threshold() -> None:
     counts = noisy()
 
     choice = choose_threshold(counts, RecallFloor(recall=0.9), 0.95)
 
     assert choice.value is not None
-    assert precision_and_recall(counts, choice.value)[1] >= 0.9
+    positives = counts.rows[0]
+    recall = precision_and_recall(counts, choice.value)[1]
+    assert wilson_low(recall, positives) >= 0.9
     above = counts.scores[counts.scores > choice.value].min()
-    assert precision_and_recall(counts, np.nextafter(above, 1))[1] < 0.9
+    assert wilson_low(precision_and_recall(counts, np.nextafter(above, 1))[1], positives) < 0.9
+
+
+def wilson_low(share: float, rows: int) -> float:
+    z = 1.6448536269514722
+    return float((share + z**2 / (2 * rows) - z * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))) / (1 + z**2 / rows))
+
+
+@pytest.mark.parametrize("policy", [PrecisionFloor(precision=0.7), RecallFloor(recall=0.8)], ids=["precision", "recall"])
+def test_a_floor_tells_its_margin_and_what_shares_alone_would_have_chosen(policy: PrecisionFloor | RecallFloor) -> None:
+    counts = noisy()
+
+    choice = choose_threshold(counts, policy, 0.95)
+
+    assert choice.value is not None
+    assert choice.floor is not None
+    assert choice.floor.without_margin is not None
+    of_precision = isinstance(policy, PrecisionFloor)
+    floor = policy.precision if isinstance(policy, PrecisionFloor) else policy.recall
+    precision, recall, called = precision_and_recall(counts, choice.value)
+    share, rows = (precision, called) if of_precision else (recall, counts.rows[0])
+    assert choice.floor.estimate == pytest.approx(share)
+    assert choice.floor.low == pytest.approx(wilson_low(share, rows))
+    assert precision_and_recall(counts, choice.floor.without_margin)[0 if of_precision else 1] >= floor
+    # The margin costs: recall for a floor of precision, precision for one of recall.
+    assert (choice.value > choice.floor.without_margin) == of_precision
+
+
+def test_a_floor_that_no_sample_of_this_size_can_show_says_what_shares_alone_allow() -> None:
+    counts = ranked(np.array([0.9, 0.8, 0.7, 0.6, 0.3, 0.2]), np.array([True, True, True, True, False, False]))
+
+    for policy in (PrecisionFloor(precision=0.9), RecallFloor(recall=0.9)):
+        choice = choose_threshold(counts, policy, 0.95)
+
+        assert (choice.value, choice.reason) == (None, "infeasible_constraint")
+        assert choice.floor is not None
+        assert (choice.floor.estimate, choice.floor.low) == (None, None)
+        assert choice.floor.without_margin == pytest.approx(0.45)
+
+
+@given(st.integers(0, 10_000), st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_a_higher_floor_never_loosens_the_threshold(seed: int, one: float, other: float) -> None:
+    counts = noisy(rows=200, seed=seed)
+    lower, higher = sorted((one, other))
+
+    precise = [choose_threshold(counts, PrecisionFloor(precision=floor), 0.95).value for floor in (lower, higher)]
+    complete = [choose_threshold(counts, RecallFloor(recall=floor), 0.95).value for floor in (lower, higher)]
+
+    assert precise[1] is None or (precise[0] is not None and precise[0] <= precise[1])
+    assert complete[1] is None or (complete[0] is not None and complete[0] >= complete[1])
 
 
 def test_the_cheapest_threshold_needs_no_search() -> None:

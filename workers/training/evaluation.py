@@ -6,7 +6,8 @@ import numpy as np
 
 from counterweight.contracts.evaluation import ClassRows, Confusion, Evaluation, SplitEvaluation, ThresholdChoice
 from counterweight.statistics.operating import JudgedPart
-from counterweight.statistics.thresholds import BAYES, choose_threshold
+from counterweight.statistics.spread import choose_with_spread
+from counterweight.statistics.thresholds import BAYES
 from workers.training import metrics
 from workers.training.calibration import Way, calibrate
 from workers.training.curves import class_curves, most_points
@@ -47,7 +48,7 @@ def _threshold(subject: Subject, log_p: Floats, labels: Ints) -> ThresholdChoice
     if subject.positive is None:
         return ThresholdChoice(policy=subject.options.threshold.policy, value=None, reason="several_classes")
     scores = np.exp(log_p[:, subject.positive])
-    return choose_threshold(ranked(scores, labels == subject.positive), subject.options.threshold, subject.options.confidence)
+    return choose_with_spread(ranked(scores, labels == subject.positive), subject.options.threshold, subject.options.confidence)
 
 
 def _decisions(subject: Subject, log_p: Floats, threshold: ThresholdChoice) -> Ints:
