@@ -11,7 +11,7 @@ OPERATING_POINTS_FILE = "operating_points.npy"
 
 
 class BestBy(Request):
-    """The threshold that maximises a metric on the validation rows."""
+    """The threshold, or with several classes the offsets, that maximise a metric on the validation rows; F1 of several is macro F1."""
 
     policy: Literal["max_f1", "max_mcc", "max_balanced_accuracy"] = "max_f1"
 
@@ -203,11 +203,17 @@ class Spread(View):
 
 
 class ThresholdChoice(View):
-    """The calibrated probability from which on a row is called positive.
+    """The calibrated probability from which on a row is called positive; with several classes, what turns their probabilities to calls.
 
-    Null where there is none, with the reason: `several_classes`, `constant_scores`, `no_positive`, `no_negative`,
+    `value` is null where there is none, with the reason: `several_classes`, `constant_scores`, `no_positive`, `no_negative`,
     `infeasible_constraint`; decisions are then those of 0.5. `tied` thresholds were equally good: the nearest to 0.5 was taken.
-    `spread` is told where fewer than 30 validation rows are positive and the threshold was chosen by them.
+    `cross_fitted` tells that it was chosen on probabilities of calibrators that had not seen the row: with under 200 validation rows, or
+    under 30 of a class. `spread` is told where fewer than 30 validation rows are positive and the threshold was chosen by them.
+
+    Of several classes the one of the greatest log-probability plus its `offsets` is called. `gain` is what that adds to the policy's
+    metric, on validation rows the offsets were not fitted on. All are 0 with an `offsets_reason` where it is not positive (`no_gain`), a
+    class has under 30 validation rows (`too_few`), the policy is one of two classes (`policy`), or there are too many rows times classes
+    to search (`too_large`).
     """
 
     policy: str
@@ -215,8 +221,12 @@ class ThresholdChoice(View):
     reason: str | None = None
     tied: int = 1
     chosen_on: Literal["validation"] = "validation"
+    cross_fitted: bool = False
     floor: Floor | None = None
     spread: Spread | None = None
+    offsets: dict[str, float] = {}
+    offsets_reason: str | None = None
+    gain: float | None = None
 
 
 class OperatingSplit(View):

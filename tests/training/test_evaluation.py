@@ -65,13 +65,17 @@ def test_the_confusion_follows_the_threshold() -> None:
     assert found.metrics["recall"].value == 1
 
 
-def test_several_classes_go_to_the_likeliest_and_have_no_threshold() -> None:
-    validation = scored(400, 3)
+def test_several_classes_have_no_threshold_and_their_offsets_make_the_calls() -> None:
+    found = evaluate(SEVERAL, scored(400, 3), scored(400, 3, seed=1))
 
-    found = evaluate(SEVERAL, validation, validation)
-
-    assert (found.evaluation.threshold.value, found.evaluation.threshold.reason) == (None, "several_classes")
-    assert np.trace(found.evaluation.splits["test"].confusion.counts) == (validation.logits.argmax(axis=1) == validation.labels).sum()
+    threshold, judged = found.evaluation.threshold, found.judged["test"]
+    assert (threshold.value, threshold.reason, threshold.offsets_reason) == (None, "several_classes", None)
+    assert threshold.offsets["x"] == 0
+    shifted = judged.log_p + [threshold.offsets[label] for label in SEVERAL.classes]
+    np.testing.assert_array_equal(judged.decisions, shifted.argmax(axis=1))
+    plain = f1_score(judged.labels, judged.log_p.argmax(axis=1), average="macro")
+    assert f1_score(judged.labels, judged.decisions, average="macro") > plain + 0.02
+    assert threshold.gain == pytest.approx(0.05, abs=0.05)
 
 
 def test_constant_scores_have_no_threshold_and_call_the_likelier_class() -> None:

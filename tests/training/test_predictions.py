@@ -45,6 +45,21 @@ def test_a_loaded_model_says_of_each_row_what_the_file_says(tmp_path: Path, loss
     np.testing.assert_allclose(np.exp(log_p), found, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_loaded_model_decides_as_the_file_does(tmp_path: Path, classes: int) -> None:
+    cells, target = (two_blobs(rows=1200, positives=200), "event") if classes == 2 else (three_blobs(rows=3000), "kind")
+    specs = [{"evaluation": {"threshold": {"policy": "max_balanced_accuracy"}}}]
+    folder, end, table = finished(tmp_path, specs=specs, cells=cells, target=target)
+
+    model, rows = load_model(folder), pq.read_table(folder / FILE)
+    called = model.decisions(model.log_probabilities(pq.read_table(table))[rows["row"].to_numpy()])
+
+    agreeing = np.array(model.description.classes)[called] == np.array(rows["predicted"].to_pylist())
+    assert agreeing.mean() > 0.999
+    assert model.description.threshold == end.evaluation.threshold
+    assert classes == 2 or any(model.description.threshold.offsets.values())
+
+
 def test_the_file_repeats_the_evaluation(tmp_path: Path) -> None:
     folder, end, _ = finished(tmp_path)
 

@@ -19,12 +19,16 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Way:
-    """How log-probabilities come from logits, and what the validation and the test rows' then are (N, C)."""
+    """How log-probabilities come from logits, and what the validation and the test rows' then are (N, C).
+
+    `apart` are the validation rows' by calibrators that were fitted without them; the same as `validation` where nothing is fitted.
+    """
 
     report: CalibrationCandidate
     base: Base
     calibrator: Calibrator
     validation: Floats
+    apart: Floats
     test: Floats
 
 
@@ -69,7 +73,7 @@ def _plain(subject: Subject, base: Base, validation: Scored, test: Scored) -> Wa
         validation=_figures(subject, of_validation, validation.labels),
         test=_figures(subject, of_test, test.labels),
     )
-    return Way(report, base, Identity(), of_validation, of_test)
+    return Way(report, base, Identity(), of_validation, of_validation, of_test)
 
 
 def _fitted(subject: Subject, way: Way, kind: Kind, validation: Scored, test: Scored) -> Way:
@@ -78,7 +82,7 @@ def _fitted(subject: Subject, way: Way, kind: Kind, validation: Scored, test: Sc
     rarest = np.bincount(labels, minlength=len(subject.classes)).min()
     if len(labels) < kind.fewest_rows or rarest < kind.fewest_rows_of_a_class:
         raise Unfit("too_few")
-    folds, apart = _folds(validation), np.empty_like(way.validation)
+    folds, apart = folds_of(validation), np.empty_like(way.validation)
     for fold in range(FOLDS):
         apart[folds == fold] = apply(fit(way.validation[folds != fold], labels[folds != fold]), way.validation[folds == fold])
     calibrator = fit(way.validation, labels)
@@ -90,10 +94,10 @@ def _fitted(subject: Subject, way: Way, kind: Kind, validation: Scored, test: Sc
         validation=_figures(subject, apart, labels),
         test=_figures(subject, of_test, test.labels),
     )
-    return Way(report, way.base, calibrator, apply(calibrator, way.validation), of_test)
+    return Way(report, way.base, calibrator, apply(calibrator, way.validation), apart, of_test)
 
 
-def _folds(scored: Scored) -> Ints:
+def folds_of(scored: Scored) -> Ints:
     """Return the fold of each row: the rows of each class spread evenly, by their numbers in the dataset alone."""
     folds = np.empty(len(scored.labels), dtype=np.int64)
     by_number = np.argsort(scored.rows, kind="stable")

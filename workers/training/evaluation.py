@@ -6,57 +6,45 @@ import numpy as np
 
 from counterweight.contracts.evaluation import ClassRows, Confusion, Evaluation, SplitEvaluation, ThresholdChoice
 from counterweight.statistics.operating import JudgedPart
-from counterweight.statistics.spread import choose_with_spread
-from counterweight.statistics.thresholds import BAYES
+from counterweight.statistics.scores import ScoreCounts
 from workers.training import metrics
 from workers.training.calibration import Way, calibrate
 from workers.training.curves import class_curves, most_points
+from workers.training.deciding import choose, decide
 from workers.training.hardest import hardest_rows
 from workers.training.measures import constant, measure
-from workers.training.ranking import ranked
-from workers.training.subject import Floats, Ints, Judged, Scored, Subject
+from workers.training.subject import Floats, Judged, Scored, Subject
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The evaluation, the way to the probabilities it chose, and both parts as they were judged."""
+    """The evaluation, the way to the probabilities it chose, both parts as they were judged, and `Choice.apart`."""
 
     evaluation: Evaluation
     way: Way
     judged: dict[JudgedPart, Judged]
+    apart: ScoreCounts | None
 
 
 def evaluate(subject: Subject, validation: Scored, test: Scored) -> Outcome:
     """Choose probabilities and threshold on the validation rows, then measure both parts with them."""
     way, calibration = calibrate(subject, validation, test)
-    threshold = _threshold(subject, way.validation, validation.labels)
+    choice = choose(subject, way, validation)
     judged: dict[JudgedPart, Judged] = {
-        "validation": Judged(validation, way.validation, _decisions(subject, way.validation, threshold)),
-        "test": Judged(test, way.test, _decisions(subject, way.test, threshold)),
+        "validation": _judged(subject, validation, way.validation, choice.threshold),
+        "test": _judged(subject, test, way.test, choice.threshold),
     }
     evaluation = Evaluation(
         splits={part: _split(subject, rows) for part, rows in judged.items()},
-        threshold=threshold,
+        threshold=choice.threshold,
         calibration=calibration,
         hardest_rows=hardest_rows(subject.classes, judged),
     )
-    return Outcome(evaluation, way, judged)
+    return Outcome(evaluation, way, judged, choice.apart)
 
 
-def _threshold(subject: Subject, log_p: Floats, labels: Ints) -> ThresholdChoice:
-    """Choose the threshold. Two classes' calibrators keep the order of rows, so that their having been fitted on these rows is no gain."""
-    if subject.positive is None:
-        return ThresholdChoice(policy=subject.options.threshold.policy, value=None, reason="several_classes")
-    scores = np.exp(log_p[:, subject.positive])
-    return choose_with_spread(ranked(scores, labels == subject.positive), subject.options.threshold, subject.options.confidence)
-
-
-def _decisions(subject: Subject, log_p: Floats, threshold: ThresholdChoice) -> Ints:
-    """Return the class each row is called: by the threshold, 0.5 where none could be chosen, or the likeliest of several."""
-    if subject.positive is None:
-        return np.asarray(log_p.argmax(axis=1))
-    is_called = np.exp(log_p[:, subject.positive]) >= (BAYES if threshold.value is None else threshold.value)
-    return np.where(is_called, subject.positive, 1 - subject.positive)
+def _judged(subject: Subject, rows: Scored, log_p: Floats, threshold: ThresholdChoice) -> Judged:
+    return Judged(rows, log_p, decide(log_p, threshold, subject.classes, subject.positive))
 
 
 def _split(subject: Subject, judged: Judged) -> SplitEvaluation:

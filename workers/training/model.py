@@ -18,6 +18,7 @@ from workers.training import calibrators
 from workers.training.architectures import AnyNetwork
 from workers.training.calibrators import Calibrator
 from workers.training.correction import Base, log_probabilities
+from workers.training.deciding import decide
 from workers.training.encoding import Encoding
 from workers.training.files import store
 from workers.training.loop import all_logits
@@ -68,6 +69,12 @@ class Model:
         logits = all_logits(self.description.network, self.parameters, features)[0].double().numpy()
         terms = LossTerms(**dict(self.description.terms))
         return calibrators.apply(self.description.calibrator, log_probabilities(logits, terms, self.description.base))
+
+    def decisions(self, log_p: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the class that rows with these log-probabilities are called, by the threshold or the offsets that were chosen."""
+        about = self.description
+        positive = None if about.positive_label is None else about.classes.index(about.positive_label)
+        return decide(log_p, about.threshold, about.classes, positive)
 
 
 def describe_terms(terms: LossTerms) -> TermsDescription:

@@ -15,13 +15,18 @@ from workers.training.subject import Judged, Subject
 FILE = "predictions.parquet"
 
 
-def prediction_files(subject: Subject, judged: Mapping[operating.JudgedPart, Judged]) -> dict[str, bytes]:
-    """Return the files by name: each row's prediction, and of two classes what any threshold does."""
+def prediction_files(subject: Subject, judged: Mapping[operating.JudgedPart, Judged], apart: ScoreCounts | None = None) -> dict[str, bytes]:
+    """Return the files by name: each row's prediction, and of two classes what any threshold does.
+
+    `apart` are the counted scores that thresholds are chosen on where these are not the validation rows' own.
+    """
     files = {FILE: _parquet(prediction_table(subject, judged))}
     if subject.positive is not None:
-        counts: dict[operating.JudgedPart, ScoreCounts] = {
+        counts: dict[operating.CountedPart, ScoreCounts] = {
             part: ranked(np.exp(rows.log_p[:, subject.positive]), rows.labels == subject.positive) for part, rows in judged.items()
         }
+        if apart is not None:
+            counts["apart"] = apart
         files[OPERATING_POINTS_FILE] = operating.packed(counts)
     return files
 

@@ -139,7 +139,9 @@ def _finish(
         notes=notes,
     )
     folder = Path(member.folder)
-    files = export_model(Model(description, trained.parameters.cpu()), folder) + store(prediction_files(subject, outcome.judged), folder)
+    files = export_model(Model(description, trained.parameters.cpu()), folder) + store(
+        prediction_files(subject, outcome.judged, outcome.apart), folder
+    )
     yield from telling.finished(member.job_id, evaluation, files)
     yield Succeeded(job_id=member.job_id, evaluation=evaluation, files=files)
 
