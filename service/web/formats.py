@@ -54,6 +54,13 @@ POLICY_NAMES = {
 }
 """Here and in `charts/threshold.js`."""
 
+OFFSETS_REASONS = {
+    "no_gain": "offsets gain nothing on rows they were not fitted on",
+    "too_few": "a class has fewer than 30 validation rows to fit offsets on",
+    "policy": "the policy is one for two classes",
+    "too_large": "there are too many rows and classes to search for offsets",
+}
+
 SYMBOLS = {"gamma": "γ", "alpha": "α", "tau": "τ", "beta": "β", "epsilon": "ε", "label_smoothing": "smoothing", "max_margin": "margin"}
 
 
@@ -138,6 +145,11 @@ def reason(code: str) -> str:
     """Why a number is missing."""
     head, _, label = code.partition(":")
     return f"class {label!r} has no rows here" if head == "class_absent" else REASONS.get(head, words(head).lower())
+
+
+def offsets_reason(code: str) -> str:
+    """Why several classes have no offsets."""
+    return OFFSETS_REASONS.get(code, words(code).lower())
 
 
 def parameters(choice: BaseModel) -> str:

@@ -64,6 +64,9 @@ class Telling:
         yield self._line(job_id, f"{evaluation.calibration.chosen} probabilities, by log-loss on the validation rows")
         if evaluation.threshold.value is not None:
             yield self._line(job_id, f"threshold {evaluation.threshold.value:.4g} by {evaluation.threshold.policy} on the validation rows")
+        if any(evaluation.threshold.offsets.values()):
+            offsets = ", ".join(f"{label} {offset:+.3g}" for label, offset in evaluation.threshold.offsets.items())
+            yield self._line(job_id, f"offsets by {evaluation.threshold.policy} on the validation rows: {offsets}")
         for part, measured in evaluation.splits.items():
             values = ", ".join(f"{name} {_shown(metric)}" for name, metric in measured.metrics.items())
             yield self._line(job_id, f"{part}: {values}")
