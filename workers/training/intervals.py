@@ -1,21 +1,21 @@
 """Bootstrap draws of means and of rankings.
 
 A metric that sees only groups of rows needs one Poisson number for each group and not one for each row: for average precision the
-positives and the runs of negatives between them, for means the bins of a fine histogram.
+positives and the runs of negatives between them, for means the bins of a histogram.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from counterweight.statistics import poisson
 from counterweight.statistics.bootstrap import DRAWS, chunks
 from workers.training.ranking import Ranking
 
-EXACT_RANKS = 512
-MOST_BINS = 1024
+EXACT_RANKS = 256
+MOST_BINS = 128
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,11 +32,17 @@ class _Runs:
     between: Counts
     after: Counts
 
+    @classmethod
+    def of(cls, weights: Counts) -> "_Runs":
+        """Take them apart from the weights (..., 3H + 1) of all runs, the three kinds one after the other, then the last."""
+        hits, tied, between = np.split(weights[..., :-1], 3, axis=-1)
+        return cls(hits, tied, between, weights[..., -1])
+
 
 def mean_draws(values: Floats, source: np.random.Generator) -> Floats:
     """Return draws (DRAWS,) of the mean of `values`.
 
-    Values in one of 1,024 bins of equal width count as their mean: that drops under (range / 3,500)^2 of their variance.
+    Values in one of 128 bins of equal width count as their mean; what that drops of the sum's variance, normal noise puts back.
     """
     low, high = float(values.min()), float(values.max())
     width = (high - low) / MOST_BINS
@@ -44,28 +50,20 @@ def mean_draws(values: Floats, source: np.random.Generator) -> Floats:
         return np.full(DRAWS, low)
     bins = np.minimum(((values - low) / width).astype(np.int64), MOST_BINS - 1)
     rows = np.bincount(bins, minlength=MOST_BINS)
-    sums = np.bincount(bins, weights=values, minlength=MOST_BINS)
+    means = np.bincount(bins, weights=values, minlength=MOST_BINS) / np.maximum(rows, 1)
+    dropped = np.sqrt(((values - means[bins]) ** 2).sum())
     filled = rows > 0
-    weights = source.poisson(rows[filled], size=(DRAWS, int(filled.sum())))
+    weights = poisson.weights(rows[filled], DRAWS, source).astype(np.float64)
     total = weights.sum(axis=1)
-    return np.asarray(np.where(total > 0, weights @ (sums[filled] / rows[filled]) / np.maximum(total, 1), np.nan))
+    return _over(weights @ means[filled] + dropped * source.standard_normal(DRAWS), total)
 
 
 def ranking_draws(ranking: Ranking, source: np.random.Generator) -> tuple[Floats, Floats]:
     """Return draws (DRAWS,) of average precision and of AUROC, from the same weights."""
     merged = _merged(ranking)
     runs = _counts(merged)
-    draws = [
-        _worth(
-            _Runs(
-                hits=source.poisson(runs.hits, size=(count, len(runs.hits))),
-                tied=source.poisson(runs.tied, size=(count, len(runs.hits))) if runs.tied.any() else runs.tied[None],
-                between=source.poisson(runs.between, size=(count, len(runs.hits))),
-                after=source.poisson(runs.after, size=count),
-            )
-        )
-        for count in chunks(len(runs.hits))
-    ]
+    sizes = np.concatenate([runs.hits, runs.tied, runs.between, [runs.after]])
+    draws = [_worth(_Runs.of(poisson.weights(sizes, count, source))) for count in chunks(len(sizes))]
     shift = _shift(ranking, merged)
     precision, area = np.concatenate(draws, axis=1)
     return precision + shift[0], area + shift[1]
@@ -86,7 +84,7 @@ def joint_ranking_draws(
     for count in chunks(sum(widths)):
         sums = [np.empty((count, width)) for width in widths]
         for draw in range(count):
-            weights = _POISSON_OF_16_BITS[source.integers(0, 65536, size=len(truths[0]), dtype=np.uint16)]
+            weights = poisson.of_single_rows(len(truths[0]), source)
             for run, of_class in zip(runs, sums, strict=True):
                 of_class[draw] = np.bincount(run, weights=weights, minlength=of_class.shape[1])
         worth.append(np.array([_worth(_Runs(each[:, 0:-1:3], each[:, 1:-1:3], each[:, 2:-1:3], each[:, -1])) for each in sums]))
@@ -96,7 +94,7 @@ def joint_ranking_draws(
 
 
 def _merged(ranking: Ranking) -> Ranking:
-    """Merge groups: each run of negatives into one, and below the first 512 groups with positives neighbours as if tied, into 512."""
+    """Merge groups: each run of negatives into one, and below the first 256 groups with positives neighbours as if tied, into 256."""
     is_hit = ranking.positives > 0
     hits = int(is_hit.sum())
     place = np.cumsum(is_hit) - 1  # of the last group with positives, -1 before the first
@@ -151,25 +149,18 @@ def _run_of_row(ranking: Ranking, is_positive: NDArray[np.bool_]) -> Ints:
 
 def _worth(runs: _Runs) -> tuple[Floats, Floats]:
     """Return average precision and AUROC (B,) of weighed runs; NaN where a draw has no positive or no negative."""
-    above = np.cumsum(runs.between + runs.tied, axis=1)
-    hits = np.cumsum(runs.hits, axis=1)
-    positives, negatives = hits[:, -1], above[:, -1] + runs.after
-    precision = np.divide(hits, hits + above, out=np.zeros(hits.shape), where=hits > 0)
-    below = negatives[:, None] - above + runs.tied / 2
-    return (
-        _over((runs.hits * precision).sum(axis=1), positives),
-        _over((runs.hits * below).sum(axis=1), positives * negatives),
-    )
+    # Through few buffers, for memory is what this waits for.
+    hits, tied = runs.hits.astype(np.float64), runs.tied.astype(np.float64)
+    above = np.cumsum(runs.between + tied, axis=1)
+    reached = np.cumsum(hits, axis=1)
+    positives, negatives = reached[:, -1].copy(), above[:, -1] + runs.after
+    halves = np.einsum("ij,ij->i", hits, tied) / 2
+    pairs = positives * negatives
+    area = pairs - np.einsum("ij,ij->i", hits, above) + halves
+    above += reached
+    precision = np.divide(reached, np.maximum(above, 1, out=above), out=reached)
+    return _over(np.einsum("ij,ij->i", hits, precision), positives), _over(area, pairs)
 
 
 def _over(above: Counts, below: Counts) -> Floats:
     return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0))
-
-
-def _poisson_of_16_bits() -> Floats:
-    """Return a Poisson(1) number for each number of 16 bits: a look-up is ten times as fast as a draw."""
-    upper = np.cumsum([math.exp(-1) / math.factorial(count) for count in range(12)])
-    return np.searchsorted(upper, (np.arange(65536) + 0.5) / 65536).astype(np.float64)
-
-
-_POISSON_OF_16_BITS = _poisson_of_16_bits()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from counterweight.statistics import poisson
 from counterweight.statistics.bootstrap import DRAWS
 
 Floats = NDArray[np.float64]
@@ -14,9 +15,6 @@ Truths = NDArray[np.bool_]
 MOST_BINS = 15
 FEWEST_ROWS_OF_A_BIN = 20
 """Fewer rows in each of 15 bins, and there are fewer bins: with little in a bin, chance alone looks like miscalibration."""
-
-_SLICES = 64
-"""Into so many slices of equal mass the hits and the misses of a bin are cut before they are drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -52,29 +50,20 @@ def equal_mass(probabilities: Floats) -> Ints:
 def error_draws(probabilities: Floats, came_true: Truths, bin_of_row: Ints, source: np.random.Generator) -> Floats:
     """Return draws (DRAWS,) of the expected calibration error, the bins staying as they are.
 
+    The hits of a bin are drawn as one, and so are its misses; normal noise puts back how their probabilities differ among themselves.
     A drawn sample strays from its own rows as these stray from nature, so its error is larger than theirs by chance alone: the draws
     are moved back by their mean excess, and none is under 0.
     """
     bins = bins_of(probabilities, came_true, bin_of_row)
-    slices = _slices(probabilities, came_true, bin_of_row)
-    rows = np.bincount(slices)
+    alike, off = 2 * bin_of_row + came_true, came_true - probabilities
+    rows = np.bincount(alike)
     filled = rows > 0
-    off = np.bincount(slices, weights=came_true - probabilities)[filled] / rows[filled]
-    bin_of_slice = np.flatnonzero(filled) // (2 * _SLICES)
-    starts = np.flatnonzero(np.diff(bin_of_slice, prepend=-1))
-    weights = source.poisson(rows[filled], size=(DRAWS, int(filled.sum())))
-    distances = np.abs(np.add.reduceat(weights * off, starts, axis=1)).sum(axis=1)
+    means = np.bincount(alike, weights=off) / np.maximum(rows, 1)
+    dropped = np.sqrt(np.bincount(alike, weights=(off - means[alike]) ** 2))
+    weights = poisson.weights(rows[filled], DRAWS, source)
+    strays = weights * means[filled] + dropped[filled] * source.standard_normal(weights.shape)
+    starts = np.flatnonzero(np.diff(np.flatnonzero(filled) // 2, prepend=-1))
+    distances = np.abs(np.add.reduceat(strays, starts, axis=1)).sum(axis=1)
     total = weights.sum(axis=1)
     draws = np.divide(distances, total, out=np.full(DRAWS, np.nan), where=total > 0)
     return np.asarray(np.maximum(draws - (np.nanmean(draws) - bins.error), 0))
-
-
-def _slices(probabilities: Floats, came_true: Truths, bin_of_row: Ints) -> Ints:
-    """Return a number for each row, by its bin, whether it came true, and its place among those alike."""
-    alike = 2 * bin_of_row + came_true
-    order = np.lexsort((probabilities, alike))
-    sizes = np.bincount(alike)
-    starts = np.cumsum(sizes) - sizes
-    place = np.empty(len(alike), dtype=np.int64)
-    place[order] = np.arange(len(alike)) - starts[alike[order]]
-    return np.asarray(alike * _SLICES + place * _SLICES // sizes[alike], dtype=np.int64)
