@@ -7,30 +7,27 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import ResolvedSpec
-from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask, LastWord, Member, TrainerTask
-from service.domain.cohorts import pack_size
+from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask
 from service.domain.errors import LostClaim
-from service.persistence import changes, datasets, housekeeping, queue, recording
+from service.persistence import agents, attempts, changes, housekeeping, queue, recording
 from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
-from service.persistence.recording import TrainerReport
 from service.persistence.tables import Agent as AgentRow
-from service.persistence.tables import Dataset, Job
+from service.persistence.tables import Dataset
 from workers.devices import Slot
-from workers.processes import Child, IngestProcess, Nursery, TrainerProcess
+from workers.processes import Child, IngestProcess, Nursery
 from workers.pulse import Pulse
+from workers.trainings import Training, pack_for, task_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,43 +40,6 @@ CANCEL_PATIENCE_S = 5.0
 TIDY_S = 3600.0
 LOOK_ANYWAY_S = 2.0
 """Work is looked for this often even when nobody announced any."""
-
-
-Said: TypeAlias = dict[Claim, list[TrainerReport]]
-
-
-@dataclass
-class Training:
-    """A cohort being trained in one of the slots: `size` jobs, of which those with a claim have not ended."""
-
-    claims: dict[str, Claim]
-    size: int
-    slot: int
-    process: TrainerProcess
-    told_to_stop_at: dict[str, float] = field(default_factory=dict)
-
-    def reports(self) -> Said:
-        """Return what the trainer has said of each member up to its last word; nothing it says of other jobs counts."""
-        said: Said = {}
-        for report in self.process.reports():
-            claim = self.claims.get(report.job_id)
-            if claim is not None and not (claim in said and isinstance(said[claim][-1], LastWord)):
-                said.setdefault(claim, []).append(report)
-        return said
-
-    def tell_to_stop(self, job_ids: Collection[str], at: float) -> list[Claim]:
-        """Tell the trainer to stop these jobs, as far as it has them; return those it was told of too long ago."""
-        members = [job_id for job_id in job_ids if job_id in self.claims]
-        for job_id in members:
-            if job_id not in self.told_to_stop_at:
-                self.told_to_stop_at[job_id] = at
-                self.process.cancel(job_id)
-        return [self.claims[job_id] for job_id in members if at - self.told_to_stop_at[job_id] > CANCEL_PATIENCE_S]
-
-    def forget(self, job_ids: Collection[str]) -> None:
-        """These members have ended, or are no longer ours."""
-        for job_id in job_ids:
-            self.claims.pop(job_id, None)
 
 
 @dataclass
@@ -127,7 +87,7 @@ class Agent:
             if not pulse.is_lost:
                 # If the database is away, whoever watches our beat gives our work back.
                 with contextlib.suppress(*DATABASE_AWAY), self._database.write() as session:
-                    queue.retire_agent(session, self._id, "drained", _now())
+                    agents.retire(session, self._id, "drained", _now())
 
     def _turn(self) -> None:
         """Look after the queue when something changed, and now and then anyway; then hear what the children say."""
@@ -159,10 +119,10 @@ class Agent:
     def _give_back_strays(self) -> None:
         known = self._readings.keys() | {job_id for training in self._trainings for job_id in training.claims}
         with self._database.read() as session:
-            strays = queue.held(session, self._id) - known
+            strays = agents.held(session, self._id) - known
         if strays:
             with self._database.write() as session:
-                logger.warning("held without knowing, and given back: %s", queue.give_back_strays(session, self._id, known, _now()))
+                logger.warning("held without knowing, and given back: %s", agents.give_back_strays(session, self._id, known, _now()))
 
     def _tidy(self) -> None:
         if time.monotonic() - self._tidied_at > TIDY_S:
@@ -171,39 +131,13 @@ class Agent:
 
     def _start_training(self, index: int, slot: Slot) -> None:
         with self._database.write() as session:
-            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), lambda spec, dataset: self._pack_size(spec, dataset, slot))
-        if cohort is None:
-            return
-        process = self._nursery.start_trainer(self._task(cohort, slot))
-        self._trainings.append(Training({claim.id: claim for claim in cohort.claims}, len(cohort.claims), index, process))
-        claimed = ", ".join(f"{claim.id} under fence {claim.fence}" for claim in cohort.claims)
-        logger.info("training on %s: %s", slot.device, claimed)
-
-    def _pack_size(self, spec: ResolvedSpec, dataset: Dataset, slot: Slot) -> int:
-        device = slot.device_for(spec.resources.device)
-        best = pack_size(spec, datasets.facts(dataset), on_gpu=device != "cpu", memory_bytes=slot.memory_bytes_of(device))
-        return best if self._max_cohort is None else min(best, self._max_cohort)
-
-    def _task(self, cohort: queue.Cohort, slot: Slot) -> TrainerTask:
-        dataset, first = cohort.dataset, cohort.jobs[0]
-        assert dataset.table_path is not None
-        assert dataset.table_sha256 is not None
-        test = first.test_dataset
-        return TrainerTask(
-            members=[self._member(claim, job) for claim, job in zip(cohort.claims, cohort.jobs, strict=True)],
-            table=str(self._files.path(dataset.table_path)),
-            table_sha256=dataset.table_sha256,
-            test_table=None if test is None or test.table_path is None else str(self._files.path(test.table_path)),
-            test_table_sha256=None if test is None else test.table_sha256,
-            facts=TableFacts.model_validate(dataset),
-            cache_folder=str(self._files.make_folder(recording.cache_folder(dataset.id))),
-            device=slot.device_for(first.device),
-            threads=slot.threads,
-        )
-
-    def _member(self, claim: Claim, job: Job) -> Member:
-        folder = self._files.make_attempt_folder(recording.job_folder(claim.id), claim.fence)
-        return Member(job_id=claim.id, spec=job.spec, folder=str(folder))
+            pack = pack_for(slot, self._max_cohort)
+            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack)
+        if cohort is not None:
+            process = self._nursery.start_trainer(task_of(cohort, slot, self._files))
+            self._trainings.append(Training({claim.id: claim for claim in cohort.claims}, len(cohort.claims), index, process))
+            claimed = ", ".join(f"{claim.id} under fence {claim.fence}" for claim in cohort.claims)
+            logger.info("training on %s: %s", slot.device, claimed)
 
     def _start_reading(self) -> None:
         with self._database.write() as session:
@@ -217,27 +151,15 @@ class Agent:
         logger.info("reading %s under fence %s", claim.id, claim.fence)
 
     def _hear_training(self, training: Training) -> None:
-        """Commit what a trainer reports of its members; when it has ended without a last word on each, it has crashed."""
-        said = training.reports()
-        ended = {claim.id for claim, reports in said.items() if isinstance(reports[-1], LastWord)}
-        # A trainer killed right after it spoke: its words and its end are read at once.
-        has_crashed = training.process.has_ended and training.claims.keys() > ended
-        crash = training.process.how_it_ended() if has_crashed else None
-        lost = self._commit(lambda session: self._record_training(session, training, said, crash)) or []
+        """Commit what a trainer reports of its members, each under its own claim."""
+        heard = training.hear()
+        lost = self._commit(lambda session: training.record(session, heard, _now())) or []
         for job_id in lost:
             logger.warning("%s is no longer held; its trainer leaves it", job_id)
             training.process.cancel(job_id)
-        training.forget({*ended, *lost})
+        training.forget({*heard.ended, *lost})
         if training.process.has_ended or not training.claims:
             self._end_training(training)
-
-    def _record_training(self, session: Session, training: Training, said: Said, crash: str | None) -> list[str]:
-        now = _now()
-        lost = recording.record_jobs(session, said, training.size, now)
-        if crash is not None:
-            for job in queue.lock_jobs(session, training.claims.values()).values():
-                queue.crash(session, job, training.size, crash, now)
-        return lost
 
     def _end_training(self, training: Training) -> None:
         training.process.kill()
@@ -276,14 +198,14 @@ class Agent:
         with self._database.read() as session:
             cancelled = queue.cancelling(session, self._id)
         for training in list(self._trainings):
-            overdue = training.tell_to_stop(cancelled, time.monotonic())
+            overdue = training.tell_to_stop(cancelled, time.monotonic(), CANCEL_PATIENCE_S)
             if overdue:
                 self._cancel_by_force(training, overdue)
 
     def _cancel_by_force(self, training: Training, overdue: list[Claim]) -> None:
         with self._database.write() as session:
             for job in queue.lock_jobs(session, overdue).values():
-                queue.cancelled(session, job, _now())
+                attempts.cancelled(session, job, _now())
         training.forget({claim.id for claim in overdue})
         # Where others train on, what it still says of these is not listened to.
         if not training.claims:
@@ -298,8 +220,8 @@ class Agent:
 
     def _take_over_home(self) -> None:
         with self._database.write() as session:
-            for dead in queue.agents_of_home(session, self._home_id):
-                returned = queue.retire_agent(session, dead, "lost", _now())
+            for dead in agents.of_home(session, self._home_id):
+                returned = agents.retire(session, dead, "lost", _now())
                 logger.warning("agent %s of this home had died; back in the queue: %s", dead, returned or "nothing")
 
     def _register(self) -> None:
@@ -315,7 +237,7 @@ class Agent:
             started_at=now,
         )
         with self._database.write() as session:
-            queue.register_agent(session, row)
+            agents.register(session, row)
         rooms = ", ".join(f"{slot.device} ({slot.threads} threads)" for slot in self._slots)
         logger.info("agent %s in process %s trains on %s", self._id, os.getpid(), rooms)
 

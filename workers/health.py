@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from counterweight.settings import read_server_settings
-from service.persistence import queue
+from service.persistence import agents
 from service.persistence.database import Database
 from workers import home
 
@@ -16,7 +16,7 @@ def main() -> int:
     database = Database(settings.sqlalchemy_url)
     try:
         with database.read() as session:
-            beat_at = queue.last_beat(session, home.identity(settings.home))
+            beat_at = agents.last_beat(session, home.identity(settings.home))
     except SQLAlchemyError as error:
         return _ill(f"the database does not answer: {str(error).splitlines()[0]}")
     finally:

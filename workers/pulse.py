@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from service.persistence import queue
+from service.persistence import agents
 from service.persistence.database import DATABASE_AWAY, Database
 
 logger = logging.getLogger(__name__)
@@ -84,14 +84,14 @@ class Pulse:
 
     def _beat(self) -> bool:
         with self._database.write() as session:
-            return queue.beat(session, self._agent_id, datetime.now(UTC))
+            return agents.beat(session, self._agent_id, datetime.now(UTC))
 
     def _reap(self) -> None:
         with self._database.read() as session:
-            beats = queue.beats(session)
+            beats = agents.beats(session)
         for agent_id in self._watch.silent(beats, time.monotonic()):
             with self._database.write() as session:
                 # Silent is judged on the beat that was observed; a beat since then saves the agent.
-                if queue.beats(session).get(agent_id) == beats[agent_id]:
-                    returned = queue.retire_agent(session, agent_id, "lost", datetime.now(UTC))
+                if agents.beats(session).get(agent_id) == beats[agent_id]:
+                    returned = agents.retire(session, agent_id, "lost", datetime.now(UTC))
                     logger.warning("agent %s was silent for a lease; back in the queue: %s", agent_id, returned or "nothing")

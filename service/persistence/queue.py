@@ -9,19 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import JSON, delete, func, select, type_coerce, update
+from sqlalchemy import JSON, delete, func, select, type_coerce
 from sqlalchemy.orm import Session, selectinload
 
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import FailureClass, ResolvedSpec
-from counterweight.contracts.problems import JobProblem, Problem, problem_type
+from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.problems import Problem, problem_type
 from service.domain.errors import LostClaim
-from service.persistence import events, logs
+from service.persistence import events
 from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series
-
-MAX_LOST_AGENTS = 20
-"""So many attempts may end because their worker was lost; more, and it is the job that kills its workers."""
 
 MAX_INGEST_CRASHES = 3
 
@@ -52,31 +49,6 @@ PackSize: TypeAlias = Callable[[ResolvedSpec, Dataset], int]
 
 def alone(_spec: ResolvedSpec, _dataset: Dataset) -> int:
     return 1
-
-
-def register_agent(session: Session, agent: Agent) -> None:
-    session.add(agent)
-
-
-def beat(session: Session, agent_id: str, now: datetime) -> bool:
-    """Show that the agent lives; False when others have already declared it lost."""
-    statement = update(Agent).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).values(beat=Agent.beat + 1, beat_at=now)
-    return session.execute(statement.returning(Agent.id)).first() is not None
-
-
-def beats(session: Session) -> dict[str, int]:
-    """The beat of every agent not yet known to have stopped."""
-    return {agent_id: count for agent_id, count in session.execute(select(Agent.id, Agent.beat).where(Agent.stopped_at.is_(None)))}
-
-
-def last_beat(session: Session, home_id: str) -> datetime | None:
-    """When an agent of this home, not known to have stopped, last beat; None without any."""
-    return session.scalar(select(func.max(Agent.beat_at)).where(Agent.home_id == home_id, Agent.stopped_at.is_(None)))
-
-
-def agents_of_home(session: Session, home_id: str) -> list[str]:
-    """Agents that ran on this home and were never seen to stop. Whoever holds the home's lock knows that they are dead."""
-    return list(session.scalars(select(Agent.id).where(Agent.home_id == home_id, Agent.stopped_at.is_(None))))
 
 
 def claim_cohort(session: Session, agent_id: str, devices: Sequence[str], now: datetime, pack: PackSize = alone) -> Cohort | None:
@@ -181,119 +153,11 @@ def cancelling(session: Session, agent_id: str) -> list[str]:
     return list(session.scalars(select(Job.id).where(Job.agent_id == agent_id, Job.state == "cancelling")))
 
 
-def give_back_strays(session: Session, agent_id: str, known: Collection[str], now: datetime) -> list[str]:
-    """Give back what the agent holds in the record but does not know of; return what that was.
-
-    It comes from a connection that broke after the database had committed a claim and before it could say so.
-    """
-    jobs = [job for job in session.scalars(select(Job).where(Job.agent_id == agent_id).with_for_update()) if job.id not in known]
-    for job in jobs:
-        _give_back(session, job, "lost", now)
-    rows = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).with_for_update())
-    datasets = [dataset for dataset in rows if dataset.id not in known]
-    for dataset in datasets:
-        release_dataset(session, dataset)
-    return [*(job.id for job in jobs), *(dataset.id for dataset in datasets)]
-
-
-def held(session: Session, agent_id: str) -> set[str]:
-    """Ids of all the agent holds in the record."""
-    return {
-        *session.scalars(select(Job.id).where(Job.agent_id == agent_id)),
-        *session.scalars(select(Dataset.id).where(Dataset.agent_id == agent_id)),
-    }
-
-
 def _hold_alive(session: Session, agent_id: str) -> None:
     """Make sure that nobody declares the agent lost before this transaction ends."""
     alive = select(Agent.id).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).with_for_update(read=True)
     if session.scalar(alive) is None:
         raise LostClaim(f"agent {agent_id} was declared lost")
-
-
-def end_attempt(session: Session, job: Job, outcome: str, detail: str | None, now: datetime) -> None:
-    """Close the account of the job's present attempt."""
-    statement = update(Attempt).where(Attempt.job_id == job.id, Attempt.fence == job.fence, Attempt.ended_at.is_(None))
-    session.execute(statement.values(ended_at=now, outcome=outcome, detail=detail))
-
-
-def fail(session: Session, job: Job, failure_class: FailureClass, detail: str, hint: str | None, now: datetime) -> None:
-    """End a job that cannot succeed."""
-    logs.say(session, job, "error", detail if hint is None else f"{detail}; {hint}", now)
-    end_attempt(session, job, "failed", detail, now)
-    job.error = JobProblem(
-        type=problem_type(failure_class),
-        title="The job failed",
-        status=422 if failure_class in ("data", "diverged") else 500,
-        code=failure_class,
-        detail=detail,
-        failure_class=failure_class,
-        hint=hint,
-    )
-    events.move_job(session, job, "failed", failure_class, now)
-
-
-def crash(session: Session, job: Job, cohort_size: int, detail: str, now: datetime) -> None:
-    """The process of a cohort of so many jobs died while its agent lived: try again, up to `max_attempts` if the job was alone in it."""
-    if cohort_size > 1:
-        split(session, job, cohort_size, "crashed", detail, now)
-        return
-    job.crashes, job.cohort_limit = job.crashes + 1, 1
-    if job.state == "cancelling":
-        cancelled(session, job, now)
-    elif job.crashes >= job.spec.limits.max_attempts:
-        hint = "the worker's log has the traceback; a smaller batch_size or width needs less memory"
-        fail(session, job, "internal", f"{detail}; that was attempt {job.crashes} of {job.spec.limits.max_attempts}", hint, now)
-    else:
-        requeue(session, job, "crashed", detail, now)
-
-
-def split(session: Session, job: Job, cohort_size: int, outcome: str, detail: str, now: datetime) -> None:
-    """A cohort of so many jobs came to grief: train each again among at most half as many, without holding it against the job."""
-    if job.state == "cancelling":
-        cancelled(session, job, now)
-        return
-    job.cohort_limit = max(1, cohort_size // 2)
-    requeue(session, job, outcome, f"{detail}; it was one of {cohort_size} jobs trained together", now)
-
-
-def cancelled(session: Session, job: Job, now: datetime) -> None:
-    logs.say(session, job, "info", "cancelled by its owner", now)
-    end_attempt(session, job, "cancelled", None, now)
-    events.move_job(session, job, "cancelled", "cancelled by its owner", now)
-
-
-def requeue(session: Session, job: Job, outcome: str, detail: str | None, now: datetime) -> None:
-    """Put a held job back in its place in the queue."""
-    logs.say(session, job, "warning", f"the attempt ended ({outcome if detail is None else detail}); back in the queue", now)
-    end_attempt(session, job, outcome, detail, now)
-    job.fence += 1
-    events.move_job(session, job, "queued", outcome if detail is None else f"{outcome}: {detail}", now)
-
-
-def retire_agent(session: Session, agent_id: str, outcome: str, now: datetime) -> list[str]:
-    """Mark an agent as stopped and give back all it held; return what that was. `outcome` is `lost` or `drained`."""
-    statement = update(Agent).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).values(stopped_at=now)
-    if session.execute(statement.returning(Agent.id)).first() is None:
-        return []
-    jobs = session.scalars(select(Job).where(Job.agent_id == agent_id).order_by(Job.id).with_for_update()).all()
-    for job in jobs:
-        _give_back(session, job, outcome, now)
-    datasets = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).order_by(Dataset.id).with_for_update()).all()
-    for dataset in datasets:
-        release_dataset(session, dataset)
-    return [*(job.id for job in jobs), *(dataset.id for dataset in datasets)]
-
-
-def _give_back(session: Session, job: Job, outcome: str, now: datetime) -> None:
-    if job.state == "cancelling":
-        cancelled(session, job, now)
-        return
-    lost = session.scalar(select(func.count()).where(Attempt.job_id == job.id, Attempt.outcome == "lost")) or 0
-    if outcome == "lost" and lost + 1 >= MAX_LOST_AGENTS:
-        fail(session, job, "lost_worker", f"{MAX_LOST_AGENTS} workers were lost while they ran this job", None, now)
-    else:
-        requeue(session, job, outcome, None, now)
 
 
 def release_dataset(session: Session, dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import Progress
 from counterweight.contracts.messages import Cancelled, EpochDone, Failed, LastWord, Log, PhaseChanged, Split, Succeeded
-from service.persistence import events, logs, queue
+from service.persistence import attempts, events, logs, queue
 from service.persistence.tables import Artifact, Attempt, Dataset, FinalMetric, Job, JobEvaluation, MetricPoint, Model, Series
 
 TrainerReport: TypeAlias = PhaseChanged | EpochDone | Log | LastWord
@@ -25,22 +25,22 @@ def record_jobs(session: Session, said: Mapping[queue.Claim, Sequence[TrainerRep
     """
     jobs = queue.lock_jobs(session, said.keys())
     heard = [(jobs[claim.id], messages) for claim, messages in said.items() if claim.id in jobs]
-    attempts = _attempts(session, jobs.values())
+    present = _attempts(session, jobs.values())
     _record_epochs(session, [(job, [message for message in messages if isinstance(message, EpochDone)]) for job, messages in heard])
     for job, messages in heard:
-        logs.record(session, job, attempts[job.id], [message for message in messages if isinstance(message, Log)], now)
+        logs.record(session, job, present[job.id], [message for message in messages if isinstance(message, Log)], now)
         for message in messages:
             match message:
                 case PhaseChanged():
-                    _record_phase(session, job, attempts[job.id], message, now)
+                    _record_phase(session, job, present[job.id], message, now)
                 case Succeeded():
                     _record_success(session, job, message, now)
                 case Failed():
-                    queue.fail(session, job, message.failure_class, message.detail, message.hint, now)
+                    attempts.fail(session, job, message.failure_class, message.detail, message.hint, now)
                 case Cancelled():
-                    queue.cancelled(session, job, now)
+                    attempts.cancelled(session, job, now)
                 case Split():
-                    queue.split(session, job, cohort_size, "split", message.detail, now)
+                    attempts.split(session, job, cohort_size, "split", message.detail, now)
     return [claim.id for claim in said if claim.id not in jobs]
 
 
@@ -111,7 +111,7 @@ def goal_of(series: str) -> Literal["min", "max"]:
 
 
 def _record_success(session: Session, job: Job, message: Succeeded, now: datetime) -> None:
-    queue.end_attempt(session, job, "succeeded", None, now)
+    attempts.close(session, job, "succeeded", None, now)
     for split, part in message.evaluation.splits.items():
         for name, metric in part.metrics.items():
             session.add(FinalMetric(job_id=job.id, name=f"{split}/{name}", **metric.model_dump()))

@@ -9,15 +9,16 @@ import pytest
 
 from counterweight.contracts.messages import EpochDone
 from service.domain.errors import LostClaim
-from service.persistence import events, jobs, queue
+from service.persistence import agents, events, jobs, queue
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Job
 from tests.factories import make_agent, make_job
-from workers.agent import Agent, Training
+from workers.agent import Agent
 from workers.devices import Slot
 from workers.processes import TrainerProcess
+from workers.trainings import Training
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -94,7 +95,7 @@ def test_what_the_agent_holds_without_knowing_is_given_back(database: Database, 
 def test_an_agent_declared_lost_claims_nothing(database: Database, agent: Agent) -> None:
     with database.write() as session:
         job_id = make_job(session).id
-        queue.retire_agent(session, agent._id, "lost", NOW)
+        agents.retire(session, agent._id, "lost", NOW)
 
     with pytest.raises(LostClaim), database.write() as session:
         queue.claim_cohort(session, agent._id, ("auto",), NOW)
@@ -124,7 +125,7 @@ def test_a_new_attempt_removes_what_earlier_ones_left(files: Files) -> None:
 def test_an_agent_whose_predecessor_died_takes_its_work_back_at_once(database: Database, agent: Agent) -> None:
     with database.write() as session:
         row = AgentRow(id="agt_dead", home_id="home", host="h", devices=[], beat=0, beat_at=NOW, started_at=NOW)
-        queue.register_agent(session, row)
+        agents.register(session, row)
         session.flush()
         job_id = make_job(session).id
         assert queue.claim_cohort(session, "agt_dead", ("auto",), NOW) is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from service.persistence import queue
+from service.persistence import attempts, queue
 from service.persistence.database import Database
 from service.persistence.tables import Attempt, Dataset, Job
 from tests.factories import make_agent, make_dataset, make_job
@@ -89,7 +89,7 @@ def test_members_of_a_cohort_that_died_are_tried_again_among_themselves_in_halve
         dataset = make_dataset(session)
         ids = _jobs(session, dataset, *[{}] * 5)
         for job_id in _claim(session):
-            queue.crash(session, session.get_one(Job, job_id), 5, "its process was killed", NOW)
+            attempts.crash(session, session.get_one(Job, job_id), 5, "its process was killed", NOW)
         (newcomer,) = _jobs(session, dataset, {})
 
         packs = [_claim(session) for _ in range(4)]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete
 
 from counterweight.contracts.messages import Log
-from service.persistence import logs, queue, recording
+from service.persistence import agents, attempts, logs, queue, recording
 from service.persistence.database import Database
 from service.persistence.tables import Agent, Job
 from tests.factories import make_job
@@ -18,7 +18,7 @@ SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def _claimed(database: Database) -> queue.Claim:
     with database.write() as session:
         make_job(session)
-        queue.register_agent(session, Agent(id="agt_1", home_id="h", host="h", devices=[], beat=0, beat_at=NOW, started_at=NOW))
+        agents.register(session, Agent(id="agt_1", home_id="h", host="h", devices=[], beat=0, beat_at=NOW, started_at=NOW))
         session.flush()
         claimed = queue.claim_cohort(session, "agt_1", ("auto",), NOW)
         assert claimed is not None
@@ -49,7 +49,7 @@ def test_lines_are_kept_in_order_and_once_however_often_they_are_written(databas
 def test_what_is_said_under_an_old_fence_is_not_kept(database: Database) -> None:
     claim = _claimed(database)
     with database.write() as session:
-        queue.retire_agent(session, "agt_1", "lost", NOW)
+        agents.retire(session, "agt_1", "lost", NOW)
 
     _say(database, claim, range(1, 2))
 
@@ -72,7 +72,7 @@ def test_an_attempt_keeps_so_many_lines_and_the_next_one_as_many_again(database:
     claim = _claimed(database)
     _say(database, claim, range(1, logs.MOST_LINES + 8), NOW + timedelta(days=1))
     with database.write() as session:
-        queue.crash(session, queue.lock(session, Job, claim), 1, "its process was killed", NOW)
+        attempts.crash(session, queue.lock(session, Job, claim), 1, "its process was killed", NOW)
         claimed = queue.claim_cohort(session, "agt_1", ("auto",), NOW)
     assert claimed is not None
 
@@ -100,7 +100,7 @@ def test_a_failure_and_a_cancel_are_told_in_the_log(database: Database) -> None:
 
     with database.write() as session:
         job = queue.lock(session, Job, claim)
-        queue.fail(session, job, "diverged", "the loss was not finite", "a smaller learning_rate", NOW)
+        attempts.fail(session, job, "diverged", "the loss was not finite", "a smaller learning_rate", NOW)
 
     with database.read() as session:
         (line,) = logs.page(session, claim.id, 0, 10)

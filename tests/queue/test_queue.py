@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.domain.errors import LostClaim
-from service.persistence import events, queue
+from service.persistence import agents, attempts, events, queue
 from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.tables import Agent, Attempt, Dataset, Event, Job
 from tests.factories import make_dataset, make_job
@@ -19,7 +19,7 @@ ANYWHERE = ("auto", "cpu")
 
 def _agent(session: Session, agent_id: str, home: str = "home") -> str:
     row = Agent(id=agent_id, home_id=home, host="here", devices=["cpu"], beat=0, beat_at=NOW, started_at=NOW)
-    queue.register_agent(session, row)
+    agents.register(session, row)
     session.flush()
     return agent_id
 
@@ -73,20 +73,20 @@ def test_each_claim_opens_an_attempt_under_a_higher_fence(database: Database) ->
     with database.write() as session:
         job, agent = make_job(session), _agent(session, "agt_1")
         first = _claim(session, agent)
-        queue.crash(session, job, 1, "its process ended", NOW)
+        attempts.crash(session, job, 1, "its process ended", NOW)
         second = _claim(session, agent)
 
-        attempts = session.scalars(select(Attempt).where(Attempt.job_id == job.id).order_by(Attempt.number)).all()
+        found = session.scalars(select(Attempt).where(Attempt.job_id == job.id).order_by(Attempt.number)).all()
 
         assert second.fence > first.fence
-        assert [(attempt.number, attempt.outcome) for attempt in attempts] == [(1, "crashed"), (2, None)]
+        assert [(attempt.number, attempt.outcome) for attempt in found] == [(1, "crashed"), (2, None)]
 
 
 def test_an_old_claim_locks_nothing(database: Database) -> None:
     with database.write() as session:
         make_job(session)
         old = _claim(session, _agent(session, "agt_1"))
-        queue.retire_agent(session, "agt_1", "lost", NOW)
+        agents.retire(session, "agt_1", "lost", NOW)
         new = _claim(session, _agent(session, "agt_2"))
 
         assert queue.lock(session, Job, new).agent_id == "agt_2"
@@ -97,12 +97,12 @@ def test_an_old_claim_locks_nothing(database: Database) -> None:
 def test_an_agent_that_was_declared_lost_is_told_so_at_its_next_beat(database: Database) -> None:
     with database.write() as session:
         _agent(session, "agt_1")
-        before = queue.beat(session, "agt_1", NOW)
+        before = agents.beat(session, "agt_1", NOW)
 
-        queue.retire_agent(session, "agt_1", "lost", NOW)
+        agents.retire(session, "agt_1", "lost", NOW)
 
         assert before
-        assert not queue.beat(session, "agt_1", NOW)
+        assert not agents.beat(session, "agt_1", NOW)
 
 
 def test_a_lost_agents_work_goes_back_and_does_not_count_as_a_crash(database: Database) -> None:
@@ -110,7 +110,7 @@ def test_a_lost_agents_work_goes_back_and_does_not_count_as_a_crash(database: Da
         job = make_job(session)
         _claim(session, _agent(session, "agt_1"))
 
-        returned = queue.retire_agent(session, "agt_1", "lost", NOW)
+        returned = agents.retire(session, "agt_1", "lost", NOW)
 
         assert returned == [job.id]
         assert (job.state, job.agent_id, job.crashes) == ("queued", None, 0)
@@ -122,7 +122,7 @@ def test_a_job_that_was_told_to_stop_ends_cancelled_when_its_agent_is_lost(datab
         _claim(session, _agent(session, "agt_1"))
         events.move_job(session, job, "cancelling", "cancelled by its owner", NOW)
 
-        queue.retire_agent(session, "agt_1", "lost", NOW)
+        agents.retire(session, "agt_1", "lost", NOW)
 
         assert session.scalar(select(Job.state)) == "cancelled"
 
@@ -130,10 +130,10 @@ def test_a_job_that_was_told_to_stop_ends_cancelled_when_its_agent_is_lost(datab
 def test_a_job_that_loses_twenty_agents_ends(database: Database) -> None:
     with database.write() as session:
         job = make_job(session)
-        for number in range(queue.MAX_LOST_AGENTS):
+        for number in range(agents.MAX_LOST_AGENTS):
             assert job.state == "queued"
             _claim(session, _agent(session, f"agt_{number}"))
-            queue.retire_agent(session, f"agt_{number}", "lost", NOW)
+            agents.retire(session, f"agt_{number}", "lost", NOW)
 
         assert job.state == "failed"
         assert job.error is not None
@@ -146,7 +146,7 @@ def test_a_job_whose_process_dies_every_time_ends_after_its_attempts(database: D
         for _ in range(job.spec.limits.max_attempts):
             assert job.state == "queued"
             _claim(session, agent)
-            queue.crash(session, job, 1, "its process was killed by signal 9 (SIGKILL)", NOW)
+            attempts.crash(session, job, 1, "its process was killed by signal 9 (SIGKILL)", NOW)
 
         assert job.state == "failed"
         assert job.error is not None
@@ -186,13 +186,13 @@ def test_a_transaction_whose_process_was_stopped_keeps_no_locks(database_url: st
         with stopped.write() as session:
             agent = _agent(session, "agt_1")
         unfinished = stopped._writes()
-        queue.beat(unfinished, agent, NOW)
+        agents.beat(unfinished, agent, NOW)
 
         with rescuer.write() as session:
-            queue.retire_agent(session, agent, "lost", NOW)
+            agents.retire(session, agent, "lost", NOW)
 
         with pytest.raises(DATABASE_AWAY):
-            queue.beat(unfinished, agent, NOW)
+            agents.beat(unfinished, agent, NOW)
         unfinished.close()
         with stopped.write() as session:
-            assert not queue.beat(session, agent, NOW)
+            assert not agents.beat(session, agent, NOW)

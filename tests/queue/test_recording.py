@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from counterweight.contracts.messages import EpochDone, Failed
-from service.persistence import queue, recording
+from service.persistence import agents, attempts, queue, recording
 from service.persistence.database import Database
 from service.persistence.tables import Agent, Job, MetricPoint, Series
 from tests.factories import make_job
@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 def _claimed(database: Database) -> queue.Claim:
     with database.write() as session:
         make_job(session)
-        queue.register_agent(session, Agent(id="agt_1", home_id="h", host="h", devices=[], beat=0, beat_at=NOW, started_at=NOW))
+        agents.register(session, Agent(id="agt_1", home_id="h", host="h", devices=[], beat=0, beat_at=NOW, started_at=NOW))
         session.flush()
         claimed = queue.claim_cohort(session, "agt_1", ("auto",), NOW)
         assert claimed is not None
@@ -53,7 +53,7 @@ def test_latest_and_best_are_kept_apart(database: Database) -> None:
 def test_a_report_under_an_old_fence_writes_nothing(database: Database) -> None:
     claim = _claimed(database)
     with database.write() as session:
-        queue.retire_agent(session, "agt_1", "lost", NOW)
+        agents.retire(session, "agt_1", "lost", NOW)
 
     with database.write() as session:
         lost = recording.record_jobs(session, {claim: [_epoch(claim.id, 1, 0.5)]}, 1, NOW)
@@ -67,7 +67,7 @@ def test_a_new_claim_begins_the_history_anew(database: Database) -> None:
     claim = _claimed(database)
     with database.write() as session:
         recording.record_jobs(session, {claim: [_epoch(claim.id, 1, 0.5)]}, 1, NOW)
-        queue.crash(session, queue.lock(session, Job, claim), 1, "its process ended", NOW)
+        attempts.crash(session, queue.lock(session, Job, claim), 1, "its process ended", NOW)
 
         queue.claim_cohort(session, "agt_1", ("auto",), NOW)
 

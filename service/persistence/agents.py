@@ -1,0 +1,96 @@
+"""The agents: they beat to show that they live, and what one of them holds goes back to the queue when it is gone.
+
+An agent claims work under a new fence; giving it back moves the fence too, so that whatever a lost agent still sends is refused.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from service.persistence import attempts, queue
+from service.persistence.tables import Agent, Attempt, Dataset, Job
+
+MAX_LOST_AGENTS = 20
+"""So many attempts may end because their worker was lost; more, and it is the job that kills its workers."""
+
+LOST_AGENTS_IN_COMPANY = MAX_LOST_AGENTS // 2
+"""After so many a job trains alone: when one of a cohort kills its workers, the others must not end with it."""
+
+
+def register(session: Session, agent: Agent) -> None:
+    session.add(agent)
+
+
+def beat(session: Session, agent_id: str, now: datetime) -> bool:
+    """Show that the agent lives; False when others have already declared it lost."""
+    statement = update(Agent).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).values(beat=Agent.beat + 1, beat_at=now)
+    return session.execute(statement.returning(Agent.id)).first() is not None
+
+
+def beats(session: Session) -> dict[str, int]:
+    """The beat of every agent not yet known to have stopped."""
+    return {agent_id: count for agent_id, count in session.execute(select(Agent.id, Agent.beat).where(Agent.stopped_at.is_(None)))}
+
+
+def last_beat(session: Session, home_id: str) -> datetime | None:
+    """When an agent of this home, not known to have stopped, last beat; None without any."""
+    return session.scalar(select(func.max(Agent.beat_at)).where(Agent.home_id == home_id, Agent.stopped_at.is_(None)))
+
+
+def of_home(session: Session, home_id: str) -> list[str]:
+    """Agents that ran on this home and were never seen to stop. Whoever holds the home's lock knows that they are dead."""
+    return list(session.scalars(select(Agent.id).where(Agent.home_id == home_id, Agent.stopped_at.is_(None))))
+
+
+def retire(session: Session, agent_id: str, outcome: str, now: datetime) -> list[str]:
+    """Mark an agent as stopped and give back all it held; return what that was. `outcome` is `lost` or `drained`."""
+    statement = update(Agent).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).values(stopped_at=now)
+    if session.execute(statement.returning(Agent.id)).first() is None:
+        return []
+    jobs = session.scalars(select(Job).where(Job.agent_id == agent_id).order_by(Job.id).with_for_update()).all()
+    for job in jobs:
+        _give_back(session, job, outcome, now)
+    datasets = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).order_by(Dataset.id).with_for_update()).all()
+    for dataset in datasets:
+        queue.release_dataset(session, dataset)
+    return [*(job.id for job in jobs), *(dataset.id for dataset in datasets)]
+
+
+def _give_back(session: Session, job: Job, outcome: str, now: datetime) -> None:
+    if job.state == "cancelling":
+        attempts.cancelled(session, job, now)
+        return
+    before = session.scalar(select(func.count()).where(Attempt.job_id == job.id, Attempt.outcome == "lost")) or 0
+    lost = before + (outcome == "lost")
+    if lost >= MAX_LOST_AGENTS:
+        attempts.fail(session, job, "lost_worker", f"{MAX_LOST_AGENTS} workers were lost while they ran this job", None, now)
+        return
+    if lost >= LOST_AGENTS_IN_COMPANY:
+        job.cohort_limit = 1
+    attempts.requeue(session, job, outcome, None, now)
+
+
+def give_back_strays(session: Session, agent_id: str, known: Collection[str], now: datetime) -> list[str]:
+    """Give back what the agent holds in the record but does not know of; return what that was.
+
+    It comes from a connection that broke after the database had committed a claim and before it could say so.
+    """
+    held_jobs = session.scalars(select(Job).where(Job.agent_id == agent_id).order_by(Job.id).with_for_update())
+    jobs = [job for job in held_jobs if job.id not in known]
+    for job in jobs:
+        _give_back(session, job, "lost", now)
+    rows = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).with_for_update())
+    datasets = [dataset for dataset in rows if dataset.id not in known]
+    for dataset in datasets:
+        queue.release_dataset(session, dataset)
+    return [*(job.id for job in jobs), *(dataset.id for dataset in datasets)]
+
+
+def held(session: Session, agent_id: str) -> set[str]:
+    """Ids of all the agent holds in the record."""
+    return {
+        *session.scalars(select(Job.id).where(Job.agent_id == agent_id)),
+        *session.scalars(select(Dataset.id).where(Dataset.agent_id == agent_id)),
+    }

@@ -1,0 +1,112 @@
+"""A cohort that a trainer of this host trains: what the trainer is told, and what is made of what it says."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from sqlalchemy.orm import Session
+
+from counterweight.contracts.datasets import TableFacts
+from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.messages import LastWord, Member, TrainerTask
+from service.domain.cohorts import pack_size
+from service.persistence import attempts, datasets, queue, recording
+from service.persistence.files import Files
+from service.persistence.queue import Claim, Cohort, PackSize
+from service.persistence.recording import TrainerReport
+from service.persistence.tables import Dataset, Job
+from workers.devices import Slot
+from workers.processes import TrainerProcess
+
+Said: TypeAlias = dict[Claim, list[TrainerReport]]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a trainer has said of each member, which members have ended with it, and how the trainer crashed if it did."""
+
+    said: Said
+    ended: Collection[str]
+    crash: str | None
+
+
+@dataclass
+class Training:
+    """A cohort being trained in one of the slots: `size` jobs, of which those with a claim have not ended."""
+
+    claims: dict[str, Claim]
+    size: int
+    slot: int
+    process: TrainerProcess
+    told_to_stop_at: dict[str, float] = field(default_factory=dict)
+
+    def hear(self) -> Heard:
+        """Take what the trainer has said and was not heard yet."""
+        said: Said = {}
+        for report in self.process.reports():
+            claim = self.claims.get(report.job_id)
+            # Nothing counts that it says of other jobs, or of a member after its last word.
+            if claim is not None and not (claim in said and isinstance(said[claim][-1], LastWord)):
+                said.setdefault(claim, []).append(report)
+        ended = {claim.id for claim, reports in said.items() if isinstance(reports[-1], LastWord)}
+        # A trainer killed right after it spoke: its words and its end are read at once.
+        has_crashed = self.process.has_ended and self.claims.keys() > ended
+        return Heard(said, ended, self.process.how_it_ended() if has_crashed else None)
+
+    def record(self, session: Session, heard: Heard, now: datetime) -> list[str]:
+        """Write what was heard; return the members whose claim no longer stands."""
+        lost = recording.record_jobs(session, heard.said, self.size, now)
+        if heard.crash is not None:
+            for job in queue.lock_jobs(session, self.claims.values()).values():
+                attempts.crash(session, job, self.size, heard.crash, now)
+        return lost
+
+    def tell_to_stop(self, job_ids: Collection[str], at: float, patience_s: float) -> list[Claim]:
+        """Tell the trainer to stop these jobs, as far as it has them; return those that it was told of longer ago than patience lasts."""
+        members = [job_id for job_id in job_ids if job_id in self.claims]
+        for job_id in members:
+            if job_id not in self.told_to_stop_at:
+                self.told_to_stop_at[job_id] = at
+                self.process.cancel(job_id)
+        return [self.claims[job_id] for job_id in members if at - self.told_to_stop_at[job_id] > patience_s]
+
+    def forget(self, job_ids: Collection[str]) -> None:
+        """These members have ended, or are no longer ours."""
+        for job_id in job_ids:
+            self.claims.pop(job_id, None)
+
+
+def pack_for(slot: Slot, most: int | None) -> PackSize:
+    """Return how many jobs of a kind are to be trained together in this slot, `most` at most if that is a number."""
+
+    def pack(spec: ResolvedSpec, dataset: Dataset) -> int:
+        device = slot.device_for(spec.resources.device)
+        best = pack_size(spec, datasets.facts(dataset), on_gpu=device != "cpu", memory_bytes=slot.memory_bytes_of(device))
+        return best if most is None else min(best, most)
+
+    return pack
+
+
+def task_of(cohort: Cohort, slot: Slot, files: Files) -> TrainerTask:
+    """Return what the trainer of this cohort is told; makes the folders that it may write to."""
+    dataset, best = cohort.dataset, cohort.jobs[0]
+    assert dataset.table_path is not None
+    assert dataset.table_sha256 is not None
+    test = best.test_dataset
+    return TrainerTask(
+        members=[_member(claim, job, files) for claim, job in zip(cohort.claims, cohort.jobs, strict=True)],
+        table=str(files.path(dataset.table_path)),
+        table_sha256=dataset.table_sha256,
+        test_table=None if test is None or test.table_path is None else str(files.path(test.table_path)),
+        test_table_sha256=None if test is None else test.table_sha256,
+        facts=TableFacts.model_validate(dataset),
+        cache_folder=str(files.make_folder(recording.cache_folder(dataset.id))),
+        device=slot.device_for(best.device),
+        threads=slot.threads,
+    )
+
+
+def _member(claim: Claim, job: Job, files: Files) -> Member:
+    folder = files.make_attempt_folder(recording.job_folder(claim.id), claim.fence)
+    return Member(job_id=claim.id, spec=job.spec, folder=str(folder))
