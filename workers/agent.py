@@ -112,9 +112,9 @@ class Agent:
             if not self._readings and self._slots:
                 self._start_reading()
             busy = {training.slot for training in self._trainings}
-            for index, slot in enumerate(self._slots):
-                if index not in busy:
-                    self._start_training(index, slot)
+            idle = [index for index in range(len(self._slots)) if index not in busy]
+            for place, index in enumerate(idle):
+                self._start_training(index, shares=len(idle) - place)
 
     def _give_back_strays(self) -> None:
         known = self._readings.keys() | {job_id for training in self._trainings for job_id in training.claims}
@@ -129,10 +129,10 @@ class Agent:
             self._tidied_at = time.monotonic()
             housekeeping.tidy(self._database, self._files, _now())
 
-    def _start_training(self, index: int, slot: Slot) -> None:
+    def _start_training(self, index: int, shares: int) -> None:
+        slot = self._slots[index]
         with self._database.write() as session:
-            pack = pack_for(slot, self._max_cohort)
-            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack)
+            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack_for(slot, self._max_cohort), shares)
         if cohort is not None:
             process = self._nursery.start_trainer(task_of(cohort, slot, self._files))
             self._trainings.append(Training({claim.id: claim for claim in cohort.claims}, len(cohort.claims), index, process))

@@ -51,10 +51,13 @@ def alone(_spec: ResolvedSpec, _dataset: Dataset) -> int:
     return 1
 
 
-def claim_cohort(session: Session, agent_id: str, devices: Sequence[str], now: datetime, pack: PackSize = alone) -> Cohort | None:
-    """Hand the best queued job that fits `devices` to the agent, and up to `pack` of those that can be trained with it, from the start.
+def claim_cohort(
+    session: Session, agent_id: str, devices: Sequence[str], now: datetime, pack: PackSize = alone, shares: int = 1
+) -> Cohort | None:
+    """Hand the best queued job that fits `devices` to the agent, and with it those that can be trained together with it.
 
-    Each has a fence and an attempt of its own. LostClaim when the agent has been declared lost: nobody would give back what it claims.
+    They are `pack` at most, and one of `shares` even shares of what waits: the agent has so many slots without work. Each has a fence and
+    an attempt of its own. LostClaim when the agent has been declared lost: nobody would give back what it claims.
     """
     _hold_alive(session, agent_id)
     best = session.scalar(
@@ -70,7 +73,7 @@ def claim_cohort(session: Session, agent_id: str, devices: Sequence[str], now: d
     if best is None:
         return None
     dataset = session.get_one(Dataset, best.dataset_id)
-    jobs = [best, *_companions(session, best, pack(best.spec, dataset) - 1)]
+    jobs = [best, *_companions(session, best, pack(best.spec, dataset) - 1, shares)]
     cohort_id = new_id("coh", now) if len(jobs) > 1 else None
     for job in jobs:
         job.agent_id, job.fence, job.cohort_id = agent_id, job.fence + 1, cohort_id
@@ -80,23 +83,24 @@ def claim_cohort(session: Session, agent_id: str, devices: Sequence[str], now: d
     return Cohort([Claim(job.id, agent_id, job.fence) for job in jobs], jobs, dataset)
 
 
-def _companions(session: Session, best: Job, most: int) -> Sequence[Job]:
+def _companions(session: Session, best: Job, most: int, shares: int) -> Sequence[Job]:
     """Return up to `most` queued jobs to be trained with the best one, those first that see its batches.
 
     Of its own priority: a job that was put ahead of others is not slowed by them. Of its own limit: jobs of a cohort that died are
     tried again among themselves, and so harm no others.
     """
-    if best.cohort_key is None or best.cohort_limit == 1 or most < 1:
+    if best.cohort_limit is not None:
+        most = min(most, best.cohort_limit - 1)
+    if best.cohort_key is None or most < 1:
         return []
+    alike = (Job.state == "queued", Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
+    fitting = select(Job).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit))
+    if shares > 1:
+        waiting = session.scalar(select(func.count()).select_from(fitting.with_only_columns(Job.id).limit(shares * most).subquery())) or 0
+        most = min(most, -(-(waiting + 1) // shares) - 1)
     seed = type_coerce(Job.spec, JSON())[("training", "seed")].as_float()
-    return session.scalars(
-        select(Job)
-        .where(Job.state == "queued", Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
-        .where(Job.cohort_limit.is_not_distinct_from(best.cohort_limit))
-        .order_by((seed != best.spec.training.seed), Job.id)
-        .limit(most if best.cohort_limit is None else min(most, best.cohort_limit - 1))
-        .with_for_update(skip_locked=True)
-    ).all()
+    ordered = fitting.order_by(seed != best.spec.training.seed, Job.id)
+    return session.scalars(ordered.limit(most).with_for_update(skip_locked=True)).all()
 
 
 def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: datetime) -> None:

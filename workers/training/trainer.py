@@ -89,6 +89,8 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
                 yield Cancelled(job_id=member.job_id)
             case Lost():
                 yield _failed(member.job_id, event.error)
+            case Trained() if is_cancelled(member.job_id):  # while it waited for the evaluation of others
+                yield Cancelled(job_id=member.job_id)
             case Trained():
                 yield from telling.trained(member.job_id, event.best_epoch)
                 try:
