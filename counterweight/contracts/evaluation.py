@@ -296,10 +296,49 @@ class HardestRow(View):
     loss: float
 
 
+class SuspectedLabelError(View):
+    """A row that looks like one of another class: `row` counts from 0 in its dataset, `probability` is that of its label.
+
+    `margin` is by how much that of the suggested class is greater.
+    """
+
+    row: int
+    part: Literal["validation", "test"]
+    label: str
+    suggested: str
+    probability: float
+    suggested_probability: float
+    margin: float
+
+
+class SuspectedPair(View):
+    """How many rows with one label look like rows of another class."""
+
+    label: str
+    suggested: str
+    count: int
+
+
+class SuspectedLabelErrors(View):
+    """Rows whose probability of another class is at least what rows of that class have on average (`self_confidence`; null without rows).
+
+    Of several such classes the likeliest counts. `rows` are the 50 of the greatest margin, of both parts together; `pairs` count all.
+    A suspicion, not a finding: rare rows unlike others of their class are suspected too. Northcutt et al., 2021, arXiv:1911.00068.
+    """
+
+    self_confidence: dict[str, float | None]
+    pairs: list[SuspectedPair]
+    rows: list[SuspectedLabelError]
+
+
 class Evaluation(View):
-    """Everything measured of a trained model; `hardest_rows` are those of the greatest loss, of both parts together."""
+    """Everything measured of a trained model; `hardest_rows` are those of the greatest loss, of both parts together.
+
+    `suspected_label_errors` is null where the job was evaluated before they were looked for.
+    """
 
     splits: dict[Literal["validation", "test"], SplitEvaluation]
     threshold: ThresholdChoice
     calibration: Calibration
     hardest_rows: list[HardestRow]
+    suspected_label_errors: SuspectedLabelErrors | None = None

@@ -12,6 +12,7 @@ from workers.training.calibration import Way, calibrate
 from workers.training.curves import class_curves, most_points
 from workers.training.deciding import choose, decide
 from workers.training.hardest import hardest_rows
+from workers.training.label_errors import suspected_label_errors
 from workers.training.measures import constant, measure
 from workers.training.subject import Floats, Judged, Scored, Subject
 
@@ -39,6 +40,7 @@ def evaluate(subject: Subject, validation: Scored, test: Scored) -> Outcome:
         threshold=choice.threshold,
         calibration=calibration,
         hardest_rows=hardest_rows(subject.classes, judged),
+        suspected_label_errors=suspected_label_errors(subject.classes, judged),
     )
     return Outcome(evaluation, way, judged, choice.apart)
 
