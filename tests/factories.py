@@ -80,6 +80,7 @@ def make_dataset(
         options=options,
         options_sha256=datasets.options_digest(options),
         format="csv" if is_ready else None,
+        kind="tabular" if is_ready else None,
         rows=total if is_ready else None,
         columns=[Column.model_validate({"name": key, "type": value, "missing": 0, "distinct": 2}) for key, value in types.items()]
         if is_ready

@@ -21,15 +21,16 @@ TABS = {"tab": "\t", "\\t": "\t"}
 
 @app.command()
 def upload(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.", exists=True, dir_okay=False, readable=True)],
+    file: Annotated[Path, typer.Argument(help="CSV, Parquet, or an archive of images.", exists=True, dir_okay=False, readable=True)],
     target: Annotated[str | None, typer.Option(help="The column to predict; a file without header has column_0, column_1, …")] = None,
     positive_label: Annotated[str | None, typer.Option(help="The event, such as fraud; the rarer of two classes when left out.")] = None,
     header: Annotated[bool | None, typer.Option("--header/--no-header", help="Whether the first line names the columns.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="What stands between cells; `tab` for a tab.")] = None,
     decimal: Annotated[Literal[".", ","] | None, typer.Option(help="The decimal mark.")] = None,
     encoding: Annotated[str | None, typer.Option(help="A Python codec name, such as latin-1.")] = None,
-    file_format: Annotated[str | None, typer.Option("--format", help="csv or parquet; found from the content when left out.")] = None,
+    file_format: Annotated[str | None, typer.Option("--format", help="csv, parquet, zip or tar; found when left out.")] = None,
     null_value: Annotated[list[str] | None, typer.Option(help="A cell that means missing; can be given again.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="The side in pixels of the squares that images are scaled to.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A column that is never a feature; can be given again.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it; the file's name when left out.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the file was read.")] = True,
@@ -48,6 +49,7 @@ def upload(
         "format": file_format,
         "null_values": null_value,
         "exclude": exclude,
+        "image_size": image_size,
     }
     options = {option: value for option, value in given.items() if value is not None}
     with connect() as client:

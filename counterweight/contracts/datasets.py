@@ -6,12 +6,15 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from counterweight.contracts.base import LabelChanges, Labels, Name, Request, Timestamp, View
+from counterweight.contracts.images import LARGEST_SIDE, SMALLEST_SIDE
 from counterweight.contracts.problems import Problem
 from counterweight.contracts.splits import Part
 
-DatasetFormat = Literal["csv", "parquet"]
+DatasetFormat = Literal["csv", "parquet", "zip", "tar"]
+DatasetKind = Literal["tabular", "image"]
 DatasetState = Literal["processing", "ready", "failed"]
-ColumnType = Literal["numeric", "categorical", "boolean", "datetime", "text"]
+CellType = Literal["numeric", "categorical", "boolean", "datetime", "text"]
+ColumnType = CellType | Literal["image"]
 
 NULL_VALUES = ("", "NA", "N/A", "?", "null", "NaN")
 """Cells that mean "missing" unless the user lists others."""
@@ -20,7 +23,7 @@ NULL_VALUES = ("", "NA", "N/A", "?", "null", "NaN")
 class ColumnOptions(Request):
     """What a user knows better than the file shows."""
 
-    type: ColumnType
+    type: CellType
 
 
 class DatasetOptions(Request):
@@ -43,6 +46,10 @@ class DatasetOptions(Request):
     exclude: list[str] = Field(default=[], description="Columns that are never features.")
     group_column: str | None = Field(default=None, description="Whose cells tell the group for splits by group; never a feature.")
     time_column: str | None = Field(default=None, description="Whose cells tell the time for splits by time; never a feature.")
+    image_size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] | None = Field(
+        default=None,
+        description="Of image archives: the side of the squares that images are scaled to; their own where all are equal squares, else 64.",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -93,9 +100,10 @@ class TableFacts(View):
     """What reading a file found out: everything the service needs to know of it without opening it again.
 
     `classes` are in class order: numbers by value, text by code point. `part_classes` holds, for each column whose cells are all
-    `train`, `validation` or `test`, the rows of each class in each part.
+    `train`, `validation` or `test`, the rows of each class in each part. `image_size` is the side in pixels of every image, null of tables.
     """
 
+    kind: DatasetKind = "tabular"
     format: DatasetFormat
     rows: int
     columns: list[Column]
@@ -103,6 +111,7 @@ class TableFacts(View):
     positive_label: str | None
     classes: list[ClassShare]
     part_classes: dict[str, dict[Part, dict[str, int]]] = {}
+    image_size: int | None = None
     notes: list[str] = []
 
 
@@ -120,7 +129,8 @@ class DatasetView(View):
     sha256: str
     bytes: int
     format: DatasetFormat | None
-    kind: Literal["tabular"] = "tabular"
+    kind: DatasetKind | None
+    image_size: int | None
     rows: int | None
     rows_refused: int
     columns: list[Column]

@@ -139,6 +139,11 @@ CODES: dict[str, Meaning] = {
     "too_many_jobs": Meaning(422, "The study has too many jobs", "Try fewer losses, seeds or values; they multiply."),
     "too_few_runs": Meaning(422, "There are too few runs to compare", "Give each arm two seeds or more, and see why jobs failed."),
     "metric_mismatch": Meaning(422, "The metric does not fit the classes", "Choose the metric that the detail names."),
+    "learner_mismatch": Meaning(
+        422,
+        "The learner does not fit the data",
+        "Choose a learner of what the dataset holds, or leave `learner` out.",
+    ),
     "loss_mismatch": Meaning(
         422,
         "The loss does not fit the classes",
@@ -164,19 +169,27 @@ JOB_CODES: dict[str, Meaning] = {
 """Why a job can fail, besides `internal`: the `failure_class` of its `error`."""
 
 FILE_CODES: dict[str, Meaning] = {
+    "archive_bomb": Meaning(422, "The archive unpacks to far more than it is", "Upload a plain archive of the images."),
     "bad_cell": Meaning(422, "A cell is not what its column's options say", "Correct the cell, or the type in options.columns."),
+    "bad_image": Meaning(422, "A file of the archive is no image that can be read", "Mend or remove the file that the detail names."),
+    "bad_labels_file": Meaning(422, "labels.csv does not fit the images", "Give it the columns file and label, and a row for each image."),
     "bad_delimiter": Meaning(422, "This character cannot part cells", "Use a comma, a semicolon, a tab or another plain character."),
     "bad_encoding": Meaning(
         422, "Bytes are not of the file's encoding", "Set options.encoding to the one it was saved in, such as cp1252."
     ),
+    "damaged_archive": Meaning(422, "The archive is cut off or damaged", "Make and upload it again."),
     "damaged_gzip": Meaning(422, "The gzip data is cut off or damaged", "Compress and upload it again."),
     "damaged_parquet": Meaning(422, "The Parquet file cannot be read", "Write and upload it again."),
     "duplicate_column": Meaning(422, "Two columns have one name", "Rename one of them."),
+    "duplicate_member": Meaning(422, "The archive holds a file twice", "Keep one of them."),
+    "encrypted_archive": Meaning(422, "The archive is encrypted", "Make it without a password."),
     "format_mismatch": Meaning(422, "The content is of another format than options.format", "Correct the option or leave it out."),
     "gzip_bomb": Meaning(422, "It unpacks to far more than it is", "Upload it uncompressed, or as Parquet."),
     "ingest_crashed": Meaning(422, "Reading it ended again and again", "Upload it as Parquet; if that fails too, tell us, with the file."),
     "line_too_long": Meaning(422, "A line is longer than any row of a table", "Check the line ends, or whether this is the right file."),
     "missing_labels": Meaning(422, "Rows have no label", "Fill the labels in, or delete the rows."),
+    "no_class": Meaning(422, "An image has no class", "Put it in a folder of its class's name, or list it in labels.csv."),
+    "no_images": Meaning(422, "The archive holds no image", "Put the images of each class in a folder of its name."),
     "no_rows": Meaning(422, "There is a header and no row", "Upload a table with rows below the header."),
     "not_finite": Meaning(422, "A number is not finite", "Correct it, or list it in options.null_values."),
     "nul_byte": Meaning(422, "A NUL character stands in the text", "The file is binary or damaged: upload the table itself."),
@@ -186,14 +199,22 @@ FILE_CODES: dict[str, Meaning] = {
     "stray_line_end": Meaning(422, "A carriage return stands in a cell without quotes", "Remove it, or put the cell in quotes."),
     "target_not_classes": Meaning(422, "The target holds numbers or free text", "Choose a column of classes."),
     "too_few_fields": Meaning(422, "A line has fewer fields than the others", "Correct the line; quote cells that hold the delimiter."),
+    "too_large_member": Meaning(422, "A file of the archive is too large", "Make the images smaller."),
     "too_many_columns": Meaning(422, "There are more columns than can be read", "Leave columns out."),
     "too_many_fields": Meaning(422, "A line has more fields than the others", "Correct the line; quote cells that hold the delimiter."),
+    "too_many_members": Meaning(422, "The archive holds too many files", "Upload a part of them."),
+    "too_many_pixels": Meaning(422, "Images have more pixels than can be read", "Make them smaller, or set options.image_size."),
     "unclosed_quote": Meaning(
         422, "A quoted cell does not end as it should", 'Close it before the delimiter; write a quote within it as "".'
     ),
     "unknown_label": Meaning(422, "The positive label is in no row", "Name one of the labels that the detail lists."),
     "unreadable_row": Meaning(422, "A row cannot be read for sure", 'Put the cell in quotes, and write a quote within it as "".'),
+    "unsafe_archive": Meaning(
+        422, "The archive holds a link, a device or a name that leads elsewhere", "Make it of plain files and folders, with relative names."
+    ),
     "unsupported_column": Meaning(422, "A column is of a kind that is no cell of a table", "Leave it out, or write numbers or text."),
-    "unsupported_format": Meaning(422, "The file is of a kind that is not read", "Write it as plain CSV or Parquet."),
+    "unsupported_format": Meaning(
+        422, "The file is of a kind that is not read", "Write it as plain CSV or Parquet; images go in a zip or tar archive."
+    ),
 }
 """Why a file may not be readable, besides codes of the lists above: the `code` of a dataset's `error`."""

@@ -82,7 +82,8 @@ async def upload_dataset(
     name: Annotated[str | None, Query(description="With a body that is the file itself: what to call the dataset.")] = None,
     options: Annotated[str | None, Query(description="How to read the file, as JSON; a form's own field goes before it.")] = None,
 ) -> Response:
-    """Upload a table: as a form with a `file`, as a body that is the file, or as JSON naming a dataset to read in another way.
+    """Upload a table, or an archive of images: as a form with a `file`, as a body that is the file, or as JSON naming a dataset to read
+    in another way.
 
     The file is then read in the background: wait until `state` is `ready` or `failed`. The same bytes with the same options are
     kept once per project; a file that could not be read is tried again when it is sent again.

@@ -26,6 +26,7 @@ RAW = frozenset(
         "application/gzip",
         "application/zstd",
         "application/zip",
+        "application/x-tar",
     }
 )
 """Types of a body that is the file itself. What it holds is found from its content."""
@@ -47,7 +48,8 @@ async def receive_raw(request: Request, incoming: Incoming, limit: int) -> None:
     if content_type(request) not in RAW:
         named = content_type(request) or "none"
         raise UnsupportedMedia(
-            f"content type {named!r} is not taken; send {FORM} with a `file`, or the file as text/csv or application/vnd.apache.parquet"
+            f"content type {named!r} is not taken; send {FORM} with a `file`, or the file as text/csv, application/vnd.apache.parquet or "
+            "application/zip"
         )
     sink = _Sink(incoming, limit)
     async for chunk in _body(request, limit):

@@ -52,7 +52,7 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
         "name": spec.name or f"{spec.loss.kind} on {chosen.name}"[:200].rstrip(),
         "target": target,
         "exclude": exclude,
-        "learner": _learner(spec),
+        "learner": _learner(spec, facts),
         "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(counts.total)}),
         "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
     }
@@ -145,7 +145,9 @@ def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: s
     return excluded
 
 
-def _learner(spec: JobSpec) -> ConcreteLearner:
+def _learner(spec: JobSpec, facts: TableFacts) -> ConcreteLearner:
+    if facts.kind == "image":
+        raise Invalid.at("/dataset_id", "learner_mismatch", "the dataset holds images, and the learners of this release train on tables")
     return Mlp() if isinstance(spec.learner, Auto) else spec.learner
 
 

@@ -147,6 +147,7 @@ def facts(dataset: Dataset) -> TableFacts:
     if dataset.state != "ready" or dataset.format is None or dataset.rows is None:
         raise ValueError(f"dataset {dataset.id} is {dataset.state}: it has no facts")
     return TableFacts(
+        kind=dataset.kind or "tabular",
         format=dataset.format,
         rows=dataset.rows,
         columns=dataset.columns,
@@ -154,6 +155,7 @@ def facts(dataset: Dataset) -> TableFacts:
         positive_label=dataset.positive_label,
         classes=dataset.classes,
         part_classes=dataset.part_classes,
+        image_size=dataset.image_size,
         notes=dataset.notes,
     )
 
@@ -172,6 +174,8 @@ def view(dataset: Dataset) -> DatasetView:
         sha256=dataset.sha256,
         bytes=dataset.bytes,
         format=dataset.format,
+        kind=dataset.kind,
+        image_size=dataset.image_size,
         rows=dataset.rows,
         rows_refused=0,
         columns=dataset.columns,

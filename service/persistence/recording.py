@@ -48,7 +48,8 @@ def record_dataset(session: Session, claim: queue.Claim, facts: TableFacts, tabl
     """Publish what reading a file found; LostClaim when the claim no longer stands."""
     dataset = queue.lock(session, Dataset, claim)
     dataset.table_path, dataset.table_sha256 = table_path, table_sha256
-    dataset.format, dataset.rows, dataset.columns = facts.format, facts.rows, facts.columns
+    dataset.kind, dataset.format, dataset.image_size = facts.kind, facts.format, facts.image_size
+    dataset.rows, dataset.columns = facts.rows, facts.columns
     dataset.target, dataset.positive_label, dataset.classes = facts.target, facts.positive_label, facts.classes
     dataset.part_classes, dataset.notes = facts.part_classes, facts.notes
     events.move_dataset(session, dataset, "ready", "read", now)

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from counterweight.contracts.datasets import ClassShare, Column, DatasetFormat, DatasetOptions, DatasetState
+from counterweight.contracts.datasets import ClassShare, Column, DatasetFormat, DatasetKind, DatasetOptions, DatasetState
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.jobs import JobState, LogLevel, Phase, Progress, Resolved, ResolvedSpec
 from counterweight.contracts.loss_resolution import ResolvedLoss
@@ -118,6 +118,8 @@ class Dataset(Leased, Table):
     options: Mapped[DatasetOptions] = mapped_column(Stored(DatasetOptions))
     options_sha256: Mapped[str]
     format: Mapped[DatasetFormat | None] = mapped_column(String())
+    kind: Mapped[DatasetKind | None] = mapped_column(String())
+    image_size: Mapped[int | None]
     rows: Mapped[int | None] = mapped_column(BigInteger)
     columns: Mapped[list[Column]] = mapped_column(Stored(list[Column]))
     target: Mapped[str | None]

@@ -52,6 +52,12 @@ def test_every_default_is_settled() -> None:
     assert spec.evaluation.positive_label == "bad"
 
 
+def test_images_need_a_learner_of_images() -> None:
+    refused = refusal(facts(kind="image", image_size=32))
+
+    assert (refused.errors[0].pointer, refused.code) == ("/dataset_id", "learner_mismatch")
+
+
 def test_settling_a_settled_job_changes_nothing() -> None:
     once = settled(exclude=["city"], loss={"kind": "focal"}, split={"kind": "column", "column": "part"})
 

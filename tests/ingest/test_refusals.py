@@ -87,7 +87,7 @@ def test_a_byte_outside_the_told_encoding_is_refused_by_line_and_byte(refuse: Re
         (b",column_0,y\n1,2,no\n3,4,yes\n", "duplicate_column"),
         (b'"a,b,y\n1,2,no\n3,4,yes\n', "unclosed_quote"),
         (bytes(range(256)) * 20, "nul_byte"),
-        (b"PK\x03\x04" + bytes(100), "unsupported_format"),
+        (b"PK\x03\x04" + bytes(100), "damaged_archive"),
         (b"@relation sick\n@attribute a real\n", "unsupported_format"),
         (b"% a comment\n\n@RELATION sick\n", "unsupported_format"),
         (b"\x93NUMPY\x01\x00", "unsupported_format"),

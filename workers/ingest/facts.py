@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 
 from counterweight.contracts.datasets import Column, ColumnType
+from counterweight.contracts.images import IMAGE_COLUMN
 from counterweight.contracts.splits import PARTS, Part
 from workers.ingest import cells
 from workers.ingest.counts import Counts, counted
@@ -24,7 +25,9 @@ def column_facts(
     columns, notes = [], []
     for position, (reading, counts) in enumerate(zip(readings, counted(database, table, source), strict=True)):
         name = source.names[position]
-        columns.append(Column(name=name, type=_type_of(reading, counts), missing=source.rows - counts.present, distinct=counts.distinct))
+        is_image = source.image_size is not None and name == IMAGE_COLUMN
+        column_type = "image" if is_image else _type_of(reading, counts)
+        columns.append(Column(name=name, type=column_type, missing=source.rows - counts.present, distinct=counts.distinct))
         is_guess = reading.kind == "text" and reading.told is None and source.format == "csv"
         if is_guess and counts.numbers * 2 >= counts.present > 0:
             notes += _why_text(database, table, source, position, counts)

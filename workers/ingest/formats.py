@@ -9,11 +9,16 @@ from workers.ingest.errors import Unreadable
 
 HEAD_BYTES = 4096
 
+ARCHIVES: tuple[DatasetFormat, ...] = ("zip", "tar")
+"""Formats that hold images, each in a file of its own."""
+
+_ZIP = b"PK\x03\x04"
 _TAR_MAGIC_AT = 257
+_SPOKEN: dict[DatasetFormat, str] = {"csv": "text", "parquet": "Parquet", "zip": "a zip archive", "tar": "a tar archive"}
 _TELLING_STARTS: list[tuple[bytes, str, str]] = [
     (b"PARE", "an encrypted Parquet file", "write it without encryption"),
-    (b"PK\x03\x04", "a zip archive (or an Excel workbook)", "unpack it, or save the sheet as CSV, and upload that file"),
-    (b"PK\x05\x06", "an empty zip archive", "upload the CSV or Parquet file itself"),
+    (b"PK\x03\x04", "a zip archive", "upload the archive itself, it is compressed inside"),
+    (b"PK\x05\x06", "an empty zip archive", "put the images into it, or upload the CSV or Parquet file itself"),
     (b"\x28\xb5\x2f\xfd", "Zstandard compressed", "decompress it, or compress it with gzip"),
     (b"BZh", "bzip2 compressed", "decompress it, or compress it with gzip"),
     (b"\xfd7zXZ\x00", "xz compressed", "decompress it, or compress it with gzip"),
@@ -27,9 +32,9 @@ _TELLING_STARTS: list[tuple[bytes, str, str]] = [
     (b"SQLite format 3\x00", "an SQLite database", "export the table as CSV"),
     (b"Obj\x01", "an Avro file", "write it as Parquet"),
     (b"ORC", "an ORC file", "write it as Parquet"),
-    (b"\x89PNG\r\n\x1a\n", "a PNG image", "only tables can be read"),
-    (b"\xff\xd8\xff", "a JPEG image", "only tables can be read"),
-    (b"GIF8", "a GIF image", "only tables can be read"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image", "put the images of each class in a folder of its name and upload a zip archive of all"),
+    (b"\xff\xd8\xff", "a JPEG image", "put the images of each class in a folder of its name and upload a zip archive of all"),
+    (b"GIF8", "a GIF image", "put the images of each class in a folder of its name and upload a zip archive of all"),
     (b"%PDF-", "a PDF document", "export its table as CSV"),
     (b"\x80\x04\x95", "a Python pickle", "write it as CSV or Parquet; pickles can run code and are never opened"),
 ]
@@ -57,11 +62,15 @@ def sniff_format(path: Path, wanted: DatasetFormat | None) -> Found:
                 "unsupported_format", "The file is gzip around Parquet; upload the Parquet file itself, it is compressed inside."
             )
         found = Found("parquet")
+    elif not gzipped and inner.startswith(_ZIP):
+        found = Found("zip")
+    elif inner[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
+        found = Found("tar", gzipped)
     else:
         _refuse_recognised(inner, " of the gzip file" if gzipped else "")
         found = Found("csv", gzipped)
     if wanted is not None and wanted != found.format:
-        seen = "Parquet" if found.format == "parquet" else "not Parquet (it does not begin with PAR1)"
+        seen = _SPOKEN[found.format] if wanted == "csv" or found.format != "csv" else f"not {_SPOKEN[wanted]}"
         raise Unreadable(
             "format_mismatch", f"options.format says {wanted!r}, but the content is {seen}; correct the option or leave it out."
         )
@@ -79,8 +88,6 @@ def _refuse_recognised(head: bytes, where: str) -> None:
     for start, looks_like, advice in _TELLING_STARTS:
         if head.startswith(start):
             raise Unreadable("unsupported_format", f"The content{where} is {looks_like}; {advice}.")
-    if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
-        raise Unreadable("unsupported_format", f"The content{where} is a tar archive; unpack it and upload the CSV or Parquet file.")
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     folded = text[:200].lower()
     if text.startswith((b"{", b"[{", b"[[")):

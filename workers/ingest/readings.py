@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from counterweight.contracts.datasets import ColumnType, DatasetOptions
+from counterweight.contracts.datasets import CellType, DatasetOptions
 from workers.ingest import cells
 from workers.ingest.errors import unknown_column
 from workers.ingest.numbers import LARGEST_EXACT_INTEGER, is_iso_moment, is_number, is_numeric_word
@@ -12,7 +12,7 @@ from workers.ingest.parquet_source import MOMENTS, UNTYPED, WHOLE_NUMBERS
 from workers.ingest.sources import Source
 
 ReadingKind = Literal["number", "whole_number", "moment", "truth", "text", "label", "stored"]
-_TOLD: dict[ColumnType, ReadingKind] = {
+_TOLD: dict[CellType, ReadingKind] = {
     "numeric": "number",
     "categorical": "text",
     "text": "text",
@@ -30,7 +30,7 @@ class Reading:
 
     kind: ReadingKind
     accepted: frozenset[str] = frozenset()
-    told: ColumnType | None = None
+    told: CellType | None = None
 
 
 def first_readings(source: Source, options: DatasetOptions, target: int | None) -> list[Reading]:

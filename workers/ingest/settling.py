@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from counterweight.contracts.datasets import ColumnType
+from counterweight.contracts.datasets import CellType
 from workers.ingest import cells
 from workers.ingest.errors import Unreadable, shown
 from workers.ingest.numbers import LARGEST_EXACT_INTEGER
@@ -14,7 +14,7 @@ from workers.ingest.sources import Source
 
 _COLUMNS_AT_ONCE = 50
 
-_SPOKEN: dict[ColumnType, str] = {
+_SPOKEN: dict[CellType, str] = {
     "numeric": "a number",
     "boolean": "true or false",
     "datetime": "an ISO date such as 2026-01-31 or 2026-01-31T12:00:00",

@@ -11,7 +11,8 @@ from workers.ingest.cells import Notation
 class Source:
     """Columns `c0, c1, …` of `relation` (SQL) hold the cells of `names`; `sql_types` are theirs, all VARCHAR for text tables.
 
-    `place` says where row `index` (0-based) stands in the user's file. `sample` holds some cells of each column.
+    `place` says where row `index` (0-based) stands in the user's file. `sample` holds some cells of each column. `image_size` is the side
+    of the images whose digests the column `image` holds, None of tables.
     """
 
     format: DatasetFormat
@@ -23,3 +24,4 @@ class Source:
     place: Callable[[int], str]
     sample: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    image_size: int | None = None

@@ -1,9 +1,9 @@
-/* The upload form: a file dropped or chosen, the target found in its first line, and how far it has come. */
+/* The upload form: a file dropped or chosen, the target found in a table's first line, and how far it has come. */
 
 import { Problem, tell } from "./api.js";
 
 const HEAD_BYTES = 64 * 1024;
-const OPTIONS = ["target", "positive_label", "delimiter", "decimal", "header", "encoding", "exclude"];
+const OPTIONS = ["target", "positive_label", "delimiter", "decimal", "header", "encoding", "exclude", "image_size"];
 
 const form = document.querySelector("[data-upload]");
 const input = form.elements.file;
@@ -85,6 +85,7 @@ function options() {
     const value = form.elements[name].value;
     if (value !== "") given[name] = value;
   }
+  if (given.image_size) given.image_size = Number(given.image_size);
   if (given.header) given.header = given.header === "true";
   if (given.exclude) given.exclude = given.exclude.split(",").map((name) => name.trim()).filter(Boolean);
   return given;
