@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from counterweight.commands import datasets, jobs, keys, losses, processes
+from counterweight.commands import datasets, jobs, keys, losses, processes, studies
 from counterweight.commands.options import Output, Quiet
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command()(processes.worker)
 app.command()(processes.migrate)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(studies.app, name="studies")
 app.add_typer(losses.app, name="losses")
 app.add_typer(keys.app, name="keys")
 

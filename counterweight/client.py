@@ -1,16 +1,20 @@
-"""A typed client of the HTTP API: `Client().jobs.submit(dataset_id=…, loss=Focal(gamma=2))`."""
+"""A typed client of the HTTP API: `Client().compare(dataset_id).verdict`, `Client().jobs.submit(dataset_id=…, loss=Focal(gamma=2))`."""
 
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self
 
 from counterweight._resources.datasets import Datasets
 from counterweight._resources.jobs import Jobs
 from counterweight._resources.keys import Keys
 from counterweight._resources.losses import Losses
+from counterweight._resources.studies import Studies
 from counterweight._transport import Transport
+from counterweight.contracts.losses import AnyLoss, one_of_each
+from counterweight.contracts.studies import StudySpec, StudyView
 from counterweight.settings import ClientSettings
 
-__all__ = ["Client", "Datasets", "Jobs", "Keys", "Losses"]
+__all__ = ["Client", "Datasets", "Jobs", "Keys", "Losses", "Studies"]
 
 
 class Client:
@@ -27,8 +31,33 @@ class Client:
         self.url = self._transport.url
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
+        self.studies = Studies(self._transport)
         self.losses = Losses(self._transport)
         self.keys = Keys(self._transport)
+
+    def compare(
+        self,
+        dataset_id: str,
+        losses: Sequence[AnyLoss] | Literal["all"] = "all",
+        *,
+        seeds: int | Sequence[int] = 5,
+        timeout_s: float | None = None,
+        **fields: Any,
+    ) -> StudyView:
+        """Find out which loss to use: train each once for each seed on identical splits, wait, and return the study with its verdict.
+
+        `seeds` is how many, counted from 0, or the seeds themselves; `fields` are others of a StudySpec, such as `metric="mcc"`, and of
+        its `base`, such as `learner=Linear()`. WaitTimeout when it takes too long; it goes on then.
+        """
+        own = {name: value for name, value in fields.items() if name in StudySpec.model_fields}
+        recipe = {name: value for name, value in fields.items() if name not in own}
+        study = self.studies.create(
+            base={"dataset_id": dataset_id, **recipe},
+            losses=one_of_each() if losses == "all" else list(losses),
+            seeds=list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+            **own,
+        )
+        return self.studies.wait(study.id, timeout_s)
 
     def close(self) -> None:
         self._transport.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from counterweight.commands.options import DryRun, Labels, Limit, Output, Quiet, TimeoutS, connect, label_changes
+from counterweight.commands.options import DryRun, Labels, Limit, Output, Quiet, TimeoutS, connect, label_changes, said
 from counterweight.commands.output import Cells, deletion_details, print_many, print_one
 
 if TYPE_CHECKING:
@@ -51,9 +51,8 @@ def upload(
         "exclude": exclude,
         "image_size": image_size,
     }
-    options = {option: value for option, value in given.items() if value is not None}
     with connect() as client:
-        dataset = client.datasets.upload(file, name=name, options=json.dumps(options))
+        dataset = client.datasets.upload(file, name=name, options=json.dumps(said(given)))
         if wait:
             dataset = client.datasets.wait(dataset.id, timeout)
     print_one(dataset, output, quiet, _details)

@@ -18,18 +18,19 @@ LIVE_EVERY_S, PIPED_EVERY_S = 0.5, 10.0
 
 def follow(client: "Client", job_id: str, timeout_s: float | None, is_quiet: bool) -> "JobView":
     """Return the job once it is over, telling on standard error how far it has come."""
-    with detachable(job_id, f"counterweight jobs wait {job_id}"):
+    with detachable(job_id):
         return client.jobs.wait(job_id, timeout_s) if is_quiet else _told(client, job_id, timeout_s)
 
 
 @contextmanager
-def detachable(job_id: str, again: str) -> Iterator[None]:
-    """Let Ctrl-C end the block with exit code 130, saying how to come back; the job goes on."""
+def detachable(one: str, command: str = "jobs wait") -> Iterator[None]:
+    """Let Ctrl-C end the block with exit code 130, saying how to come back; the job, or the study, goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        back = f"Come back to it with: {again}\nEnd it with: counterweight jobs cancel {job_id}"
-        typer.echo(f"\nDetached: {job_id} goes on. {back}", err=True)
+        things = command.partition(" ")[0]
+        back = f"Come back to it with: counterweight {command} {one}\nEnd it with: counterweight {things} cancel {one}"
+        typer.echo(f"\nDetached: {one} goes on. {back}", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from counterweight.commands import results
 from counterweight.commands.codes import SUCCEEDED
 from counterweight.commands.following import LIVE_EVERY_S, detachable, follow, progress_line
 from counterweight.commands.options import (
+    LOSS_GRAMMAR,
     Alpha,
     DryRun,
     Gamma,
@@ -22,6 +23,9 @@ from counterweight.commands.options import (
     connect,
     label_changes,
     loss_document,
+    put,
+    read_document,
+    said,
 )
 from counterweight.commands.outcomes import FailIf, outcome, read_gates
 from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one
@@ -38,7 +42,9 @@ HEADLINES = ("test/average_precision", "test/macro_average_precision")
 @app.command()
 def submit(
     dataset_id: Annotated[str | None, typer.Argument(help="The dataset to train on; can stand in --spec instead.")] = None,
-    loss: Annotated[str | None, typer.Option(help="The kind of loss, such as focal: see `counterweight losses list`.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar=LOSS_GRAMMAR, help="Such as focal or focal:gamma=1: see `counterweight losses list`.")
+    ] = None,
     gamma: Gamma = None,
     alpha: Alpha = None,
     parameter: LossParameters = None,
@@ -61,15 +67,14 @@ def submit(
     gates = read_gates(fail_if)
     if gates and not wait:
         raise typer.BadParameter("--fail-if judges a finished job: it needs --wait")
-    document = _read_spec(spec)
-    given = {"dataset_id": dataset_id, "target": target, "exclude": exclude, "name": name, "priority": priority}
-    document |= {field: value for field, value in given.items() if value is not None}
+    document = read_document(spec, "job")
+    document |= said({"dataset_id": dataset_id, "target": target, "exclude": exclude, "name": name, "priority": priority})
     if loss is not None:
         document["loss"] = {}
     if learner is not None:
         document["learner"] = {"kind": learner}
-    _put(document, "loss", loss_document(loss, gamma, alpha, parameter))
-    _put(document, "training", {"seed": seed, "max_epochs": epochs})
+    put(document, "loss", loss_document(loss, gamma, alpha, parameter))
+    put(document, "training", {"seed": seed, "max_epochs": epochs})
     if "dataset_id" not in document:
         raise typer.BadParameter("name the dataset to train on: counterweight jobs submit ds_… (or in the file given as --spec)")
     with connect() as client:
@@ -121,7 +126,7 @@ def wait(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: 
 def watch(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: Output = "table", quiet: Quiet = False) -> None:
     """Tell how far a job has come until it is over: a live line, or with `-o jsonl` the job at each step. Exit codes as of `wait`."""
     gates = read_gates(fail_if)
-    with connect() as client, detachable(job_id, f"counterweight jobs watch {job_id}"):
+    with connect() as client, detachable(job_id, "jobs watch"):
         if quiet:
             job = client.jobs.wait(job_id, timeout)
             typer.echo(job.id)
@@ -180,27 +185,6 @@ def delete(job_id: str, dry_run: DryRun = False, output: Output = "table", quiet
 
 for command in (results.logs, results.artifacts, results.download, results.operating_point):
     app.command()(command)
-
-
-def _read_spec(path: Path | None) -> dict[str, Any]:
-    """Read a job as the API takes it; the server judges its fields."""
-    if path is None:
-        return {}
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise typer.BadParameter(f"{path} is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise typer.BadParameter(f"{path} must hold one JSON object, a job, not a {type(document).__name__}")
-    return document
-
-
-def _put(document: dict[str, Any], section: str, values: dict[str, Any]) -> None:
-    """Set fields of a part of the job, keeping its others."""
-    given = {field: value for field, value in values.items() if value is not None}
-    if given:
-        before = document.get(section) or {}
-        document[section] = {**before, **given}
 
 
 def _row(job: "JobView") -> Cells:

@@ -1,6 +1,8 @@
 """Options that several commands share, and the client they talk through."""
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -38,23 +40,69 @@ LossParameters = Annotated[
 ]
 
 
+LOSS_GRAMMAR = "KIND[:NAME=VALUE,…]"
+
+
 def loss_document(kind: str | None, gamma: float | None, alpha: str | None, parameters: list[str] | None) -> dict[str, Any]:
     """Return a loss as the API takes it; the server judges its fields."""
-    given = {"kind": kind, "gamma": gamma, "alpha": None if alpha is None else _value(alpha)}
+    given = {} if kind is None else read_loss(kind)
+    given |= said({"gamma": gamma, "alpha": None if alpha is None else read_value(alpha)})
     for text in parameters or []:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"--with takes name=value, such as tau=0.5, and not {text!r}")
-        given[name.strip()] = _value(value.strip())
-    return {name: value for name, value in given.items() if value is not None}
+        given |= _parameter(text, f"--with takes name=value, such as tau=0.5, and not {text!r}")
+    return given
 
 
-def _value(text: str) -> Any:
+def read_loss(text: str) -> dict[str, Any]:
+    """Read a loss as one word: `focal`, or with parameters `focal:gamma=1,alpha=balanced`."""
+    kind, colon, rest = text.partition(":")
+    given: dict[str, Any] = {"kind": kind.strip()}
+    # A comma may also stand within a value, as in weights={"a": 1, "b": 2}.
+    for part in re.split(r",(?=\s*\w+\s*=)", rest) if colon else []:
+        given |= _parameter(part, f"{text!r} is no loss; write its kind, or with parameters focal:gamma=2,alpha=balanced")
+    return given
+
+
+def _parameter(text: str, otherwise: str) -> dict[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.strip()):
+        raise typer.BadParameter(otherwise)
+    return {name.strip(): read_value(value.strip())}
+
+
+def read_value(text: str) -> Any:
     """Read a value as JSON, or else as a word."""
     try:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def read_document(path: Path | None, what: str) -> dict[str, Any]:
+    """Read `what`, such as a job, as the API takes it, from a file; nothing without one. The server judges its fields."""
+    if path is None:
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise typer.BadParameter(f"{path} must hold one JSON object, a {what}, not a {type(document).__name__}")
+    return document
+
+
+def said(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def put(document: dict[str, Any], section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Set fields of a part of the document, keeping its others; None leaves a field alone. Return the part."""
+    before = document.get(section) or {}
+    if not isinstance(before, dict):
+        raise typer.BadParameter(f"{section!r} must hold one JSON object, not a {type(before).__name__}", param_hint="--spec")
+    if after := {**before, **said(values)}:
+        document[section] = after
+    return after
 
 
 def connect() -> "Client":

@@ -1,8 +1,8 @@
-"""How a job ended, as an exit code; and gates, which let only a good enough model pass."""
+"""How a job or a study ended, as an exit code; and gates, which let only a good enough one pass."""
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +12,12 @@ from counterweight.commands.codes import CANCELLED, FAILED, GATE_FAILED, SUCCEED
 from counterweight.logs import escape
 
 if TYPE_CHECKING:
+    from counterweight.contracts.evaluation import Metric
     from counterweight.contracts.jobs import JobView
+    from counterweight.contracts.studies import StudyView
 
 ENDS = {"failed": FAILED, "cancelled": CANCELLED}
+UNDECIDED = "undecided"
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -28,17 +31,17 @@ _GATE = re.compile(
 
 @dataclass(frozen=True)
 class Gate:
-    """What a finished job must not be: `test/average_precision<0.6`."""
+    """What a metric must not be in the end: `test/average_precision<0.6`."""
 
     metric: str
     comparison: str
     bound: float
 
-    def fault(self, job: "JobView") -> str | None:
-        """Say why the job does not pass; None when it does. What is not known to be good enough does not pass."""
-        found = job.metrics.get(self.metric)
+    def fault(self, metrics: Mapping[str, "Metric"]) -> str | None:
+        """Say why it does not pass; None when it does. What is not known to be good enough does not pass."""
+        found = metrics.get(self.metric)
         if found is None:
-            return f"the job has no metric {self.metric!r}; it has {', '.join(sorted(job.metrics)) or 'none'}"
+            return f"there is no metric {self.metric!r}; it has {', '.join(sorted(metrics)) or 'none'}"
         if found.value is None:
             return f"{self.metric} is undefined: {found.reason}"
         if _COMPARISONS[self.comparison](found.value, self.bound):
@@ -63,17 +66,59 @@ FailIf = Annotated[
         help="Exit with 6 when the finished job is so, such as test/average_precision<0.6; can be given again.",
     ),
 ]
+FailStudyIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        metavar=f"METRIC<NUMBER|{UNDECIDED}",
+        help=f"Exit with 6 when the best arm's mean is so, such as test/average_precision<0.6, or with `{UNDECIDED}` when the data cannot "
+        "decide; can be given again.",
+    ),
+]
 
 
 def read_gates(texts: Sequence[str] | None) -> list[Gate]:
     return [read_gate(text) for text in texts or ()]
 
 
+@dataclass(frozen=True)
+class StudyGates:
+    """What a finished study must not be."""
+
+    must_decide: bool
+    gates: list[Gate]
+
+    def __bool__(self) -> bool:
+        return self.must_decide or bool(self.gates)
+
+
+def read_study_gates(texts: Sequence[str] | None) -> StudyGates:
+    return StudyGates(UNDECIDED in (texts or ()), read_gates([text for text in texts or () if text != UNDECIDED]))
+
+
 def outcome(job: "JobView", gates: Sequence[Gate] = ()) -> int:
     """Return the exit code of a job that is over, saying on standard error which gates it does not pass."""
-    if job.state in ENDS:
-        return ENDS[job.state]
-    faults = [fault for gate in gates if (fault := gate.fault(job)) is not None]
+    return _code(job.state, _faults(gates, job.metrics))
+
+
+def study_outcome(study: "StudyView", gates: StudyGates) -> int:
+    """Return the exit code of a study that is over, saying on standard error which gates it does not pass."""
+    # What is loaded by now: a study has been read.
+    from counterweight.contracts.evaluation import Metric  # noqa: PLC0415
+
+    best = study.leaderboard[0]
+    undecided = [study.verdict.sentence] if gates.must_decide and study.verdict is not None and not study.verdict.decided else []
+    metrics = {f"test/{study.metric}": Metric(value=best.mean, reason=best.reason), "test/ece": Metric(value=best.ece)}
+    return _code(study.state, undecided + _faults(gates.gates, metrics))
+
+
+def _faults(gates: Sequence[Gate], metrics: Mapping[str, "Metric"]) -> list[str]:
+    return [fault for gate in gates if (fault := gate.fault(metrics)) is not None]
+
+
+def _code(state: str, faults: Sequence[str]) -> int:
+    if state in ENDS:
+        return ENDS[state]
     for fault in faults:
         typer.echo(escape(f"Gate failed: {fault}"), err=True)
     return GATE_FAILED if faults else SUCCEEDED

@@ -62,6 +62,11 @@ def print_many(items: Iterable[Item], style: Literal["table", "json", "jsonl"], 
         print_rows(items, style, row)
 
 
+def print_text(text: str) -> None:
+    """Print a sentence; what users put into it cannot steer the terminal."""
+    _line(escape(text))
+
+
 def print_rows(items: Iterable[Line], style: Literal["table", "json", "jsonl"], row: Callable[[Line], Cells]) -> None:
     """Print a list of things that have no id."""
     if style == "table":

@@ -25,7 +25,7 @@ def logs(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the messages alone.")] = False,
 ) -> None:
     """Print what the training had to say. Ctrl-C stops following, never the job."""
-    with connect() as client, detachable(job_id, f"counterweight jobs logs --follow {job_id}"):
+    with connect() as client, detachable(job_id, "jobs logs --follow"):
         told = client.jobs.log_lines(job_id, follow=follow)
         print_lines(told, "table" if quiet else output, _message if quiet else _log_line)
         code = outcome(client.jobs.get(job_id)) if follow else SUCCEEDED

@@ -6,9 +6,23 @@ if TYPE_CHECKING:
     from counterweight.contracts.evaluation import Metric
 
 
+def figure(value: float, *, is_signed: bool = False) -> str:
+    return f"{value:+.4f}" if is_signed else f"{value:.4f}"
+
+
+def interval(low: float | None, high: float | None, reason: str | None, *, is_signed: bool = False) -> str:
+    """An interval, or why there is none."""
+    if low is None or high is None:
+        return reason or ""
+    return f"{figure(low, is_signed=is_signed)} to {figure(high, is_signed=is_signed)}"
+
+
 def measured(metric: "Metric") -> str:
     """A metric with its interval, or why one of them is missing."""
     if metric.value is None:
         return f"undefined: {metric.reason}"
-    interval = metric.reason if metric.low is None or metric.high is None else f"{metric.low:.4f} to {metric.high:.4f}"
-    return f"{metric.value:.4f} ({interval})"
+    return f"{figure(metric.value)} ({interval(metric.low, metric.high, metric.reason)})"
+
+
+def p_value(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -259,6 +259,11 @@ LossKind = Literal["cross_entropy", "balanced_cross_entropy", "focal", "logit_ad
 LOSS_KINDS: dict[LossKind, type[AnyLoss]] = {kind().kind: kind for kind in get_args(AnyLoss)}
 
 
+def one_of_each() -> list[AnyLoss]:
+    """Return a loss of each kind, with its defaults; without balanced_softmax, which is logit_adjusted with them."""
+    return [kind() for kind in LOSS_KINDS.values() if kind is not BalancedSoftmax]
+
+
 def _no_op(is_one: bool, what: str) -> list[str]:
     return [f"{what} makes this plain cross_entropy"] if is_one else []
 

@@ -82,6 +82,12 @@ def test_2_when_it_cannot_be_done_as_written(cli: CommandLine, dataset_id: str, 
     assert "Traceback" not in ended.stderr
 
 
+def test_2_when_a_part_of_the_spec_is_no_object(cli: CommandLine) -> None:
+    ended = cli.run("jobs", "submit", "--spec", spec_file(cli.folder, training=3), "--epochs", "2")
+
+    assert (ended.returncode, "'training' must hold one JSON object" in ended.stderr) == (2, True)
+
+
 def test_3_when_the_job_was_cancelled(cli: CommandLine, endless_job_id: str) -> None:
     cancelled = cli.run("jobs", "cancel", endless_job_id)
 

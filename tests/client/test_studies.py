@@ -1,0 +1,173 @@
+"""Studies from Python and from the command line, against a real service."""
+
+import contextlib
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from counterweight.client import Client
+from counterweight.contracts.learners import Linear
+from counterweight.contracts.losses import CrossEntropy, Focal
+from counterweight.errors import Conflict, Invalid, NotFound, WaitTimeout
+from tests.client.conftest import ENDLESS, CommandLine
+
+NO_STUDY = "stu_00000000000000000000000000"
+
+
+@pytest.fixture
+def endless_id(client: Client, dataset_id: str) -> Iterator[str]:
+    """A study that goes on during the test, and not longer."""
+    base = {"dataset_id": dataset_id, "training": ENDLESS}
+    study = client.studies.create(base=base, losses=[CrossEntropy(), Focal()], seeds=[0, 1])
+    yield study.id
+    with contextlib.suppress(Conflict, NotFound):
+        client.studies.cancel(study.id)
+        client.studies.wait(study.id, timeout_s=60)
+
+
+def test_a_study_is_found_changed_cancelled_and_deleted(client: Client, endless_id: str) -> None:
+    first = client.studies.get(endless_id)
+
+    changed = client.studies.update(endless_id, name="renamed", labels={"team": "risk"}, version=first.version)
+    with pytest.raises(Conflict, match="read it again"):
+        client.studies.update(endless_id, labels={"team": None}, version=first.version)
+    listed = next(study for study in client.studies.list() if study.id == endless_id)
+    with pytest.raises(WaitTimeout):
+        client.studies.wait(endless_id, timeout_s=0.2)
+    client.studies.cancel(endless_id)
+    ended = client.studies.wait(endless_id, timeout_s=60)
+    jobs = [job.id for job in client.jobs.list(filter=f"study_id = {endless_id}")]
+    gone = client.studies.delete(endless_id)
+
+    assert (first.jobs, first.arms, first.allowed_actions) == (4, 2, ["cancel"])
+    assert (changed.name, changed.labels, listed.name) == ("renamed", {"team": "risk"}, "renamed")
+    assert (ended.state, ended.counts) == ("cancelled", {"cancelled": 4})
+    assert (len(jobs), gone.deleted) == (4, True)
+    for read in (lambda: client.studies.get(endless_id), lambda: client.jobs.get(jobs[0])):
+        with pytest.raises(NotFound):
+            read()
+
+
+def test_a_plan_of_a_study_queues_nothing(client: Client, dataset_id: str) -> None:
+    plan = client.studies.plan(base={"dataset_id": dataset_id}, losses=[CrossEntropy(), Focal()], vary={"learner.width": [16, 32]})
+
+    assert (len(plan.arms), plan.jobs, plan.metric) == (4, 20, "average_precision")
+    assert plan.name not in [study.name for study in client.studies.list()]
+
+
+def test_wrong_fields_of_a_study_are_pointed_at(client: Client, dataset_id: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        client.compare(dataset_id, [CrossEntropy(), CrossEntropy()], seeds=2, learner=Linear())
+
+    assert [error.pointer for error in raised.value.errors] == ["/losses/1"]
+
+
+def test_what_the_options_say_reaches_the_study(cli: CommandLine, dataset_id: str) -> None:
+    grammar = [
+        "--loss",
+        "cross_entropy",
+        "--loss",
+        'balanced_cross_entropy:weights={"no": 1, "yes": 3}',
+        "--loss",
+        "focal:gamma=1,alpha=0.4",
+    ]
+    vary = ["--vary", "training.learning_rate=0.001,0.01"]
+    rest = ["--metric", "mcc", "--minimum-difference", "0.02", "--learner", "linear", "--epochs", "7", "--exclude", "colour"]
+
+    ended = cli.run("studies", "compare", dataset_id, *grammar, *vary, *rest, "--seeds", "3,14", "--dry-run", "-o", "json")
+
+    assert ended.returncode == 0, ended.stderr
+    plan = json.loads(ended.stdout)
+    spec = plan["spec"]
+    assert [arm["arm"] for arm in plan["arms"]][2:4] == [
+        "balanced_cross_entropy(weights={no: 1, yes: 3}), learning_rate=0.001",
+        "balanced_cross_entropy(weights={no: 1, yes: 3}), learning_rate=0.01",
+    ]
+    assert (spec["losses"][2]["gamma"], spec["losses"][2]["alpha"]) == (1, 0.4)
+    assert (spec["seeds"], spec["metric"], spec["minimum_difference"]) == ([3, 14], "mcc", 0.02)
+    assert (spec["base"]["learner"]["kind"], spec["base"]["training"]["max_epochs"], spec["base"]["exclude"]) == ("linear", 7, ["colour"])
+
+
+def test_without_losses_all_that_differ_are_compared(cli: CommandLine, dataset_id: str) -> None:
+    plan = json.loads(cli.run("studies", "compare", dataset_id, "--dry-run", "-o", "json").stdout)
+
+    assert len(plan["arms"]) == 6
+    assert (plan["notes"], plan["jobs"]) == ([], 30)
+
+
+def test_options_override_a_study_s_file(cli: CommandLine, dataset_id: str) -> None:
+    spec = {"base": {"dataset_id": dataset_id, "training": {"max_epochs": 1, "ema": 0.5}}, "losses": [{"kind": "poly"}], "seeds": [1, 2]}
+    (cli.folder / "study.json").write_text(json.dumps(spec))
+
+    ended = cli.run("studies", "compare", "--spec", "study.json", "--epochs", "2", "--dry-run", "-o", "json")
+
+    found = json.loads(ended.stdout)["spec"]
+    assert (found["base"]["training"]["max_epochs"], found["base"]["training"]["ema"]) == (2, 0.5)
+    assert ([loss["kind"] for loss in found["losses"]], found["seeds"]) == (["poly"], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["compare"], "name the data"),
+        (["compare", "no-such-file.csv"], "no-such-file.csv"),
+        (["compare", "{dataset}", "--loss", "focal:gamma"], "focal:gamma=2"),
+        (["compare", "{dataset}", "--loss", "focl"], "/losses/0"),
+        (["compare", "{dataset}", "--loss", "focal:gamma=-1"], "/losses/0/gamma"),
+        (["compare", "{dataset}", "--seeds", "five"], "'five'"),
+        (["compare", "{dataset}", "--seeds", "1"], "2 seeds"),
+        (["compare", "{dataset}", "--vary", "learner.width"], "learner.width"),
+        (["compare", "{dataset}", "--metric", "accurracy"], "/metric"),
+        (["compare", "{dataset}", "--fail-if", "undecided"], "needs --wait"),
+        (["compare", "blobs.csv", "--dry-run"], "datasets upload blobs.csv"),
+        (["wait", NO_STUDY, "--fail-if", "decided"], "'decided'"),
+    ],
+)
+@pytest.mark.usefixtures("blobs")
+def test_2_when_a_study_cannot_be_as_written(cli: CommandLine, dataset_id: str, arguments: list[str], told: str) -> None:
+    ended = cli.run("studies", *(argument.format(dataset=dataset_id) for argument in arguments))
+
+    assert ended.returncode == 2, ended.stderr
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_1_when_the_file_of_a_study_cannot_be_read(cli: CommandLine) -> None:
+    (cli.folder / "ragged.csv").write_text("a,b\n1,2\n1,2,3,4\n5,6\n")
+
+    ended = cli.run("studies", "compare", "ragged.csv", "--target", "b")
+
+    assert (ended.returncode, "1,2,3,4" in ended.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["show", "wait", "cancel", "delete"])
+def test_4_when_there_is_no_such_study(cli: CommandLine, command: str) -> None:
+    ended = cli.run("studies", command, NO_STUDY)
+
+    assert (ended.returncode, NO_STUDY in ended.stderr) == (4, True)
+
+
+def test_130_and_a_way_back_when_a_wait_for_a_study_is_interrupted(cli: CommandLine, client: Client, endless_id: str) -> None:
+    process = cli.start("studies", "wait", endless_id)
+    assert process.stderr is not None
+    first = process.stderr.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+
+    assert f"{endless_id} training, 4 jobs: " in first
+    assert process.returncode == 130
+    assert f"counterweight studies wait {endless_id}" in told
+    assert client.studies.get(endless_id).state == "running"
+
+
+def test_124_then_3_when_a_study_is_waited_for_too_shortly_and_then_cancelled(cli: CommandLine, endless_id: str) -> None:
+    waited = cli.run("studies", "wait", endless_id, "--timeout", "0.2")
+    cancelled = cli.run("studies", "cancel", endless_id, "--quiet")
+    ended = cli.run("studies", "wait", endless_id)
+
+    assert (waited.returncode, cancelled.returncode, ended.returncode) == (124, 0, 3)
+    assert cancelled.stdout == f"{endless_id}\n"
+    assert "cancelled, 4 jobs: 4 cancelled" in ended.stdout
