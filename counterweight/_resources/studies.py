@@ -10,6 +10,7 @@ from counterweight._transport import Transport
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.pages import Page
 from counterweight.contracts.studies import StudyPlan, StudySpec, StudySummary, StudyView
+from counterweight.contracts.study_curves import StudyCurves
 
 
 class Studies:
@@ -57,6 +58,10 @@ class Studies:
     ) -> StudyView:
         """Change what is given; a label that is None goes. With `version`, Conflict when the study has another one by now."""
         return self._transport.patch(f"/studies/{study_id}", StudyView, changes({"name": name, "labels": labels}), version)
+
+    def metrics(self, study_id: str, *, names: str | None = None, points: int = 200) -> StudyCurves:
+        """Return what was recorded while training: each metric by arm and epoch, over the arm's runs; `names` are comma-separated."""
+        return self._transport.get(f"/studies/{study_id}/metrics", StudyCurves, {"names": names, "points": points})
 
     def delete(self, study_id: str, *, dry_run: bool = False, version: int | None = None) -> Deletion:
         """Delete a study that is over, with its jobs and all they made; with `dry_run`, only say what would go."""

@@ -1,11 +1,14 @@
-"""Whole metric histories as CSV and as an Arrow stream: read and sent in pages, never held."""
+"""Metric histories: how they are asked for; whole ones as CSV and as an Arrow stream, read and sent in pages, never held."""
 
 import csv
 import io
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
+
+from service.api.problems import wrong_field
 from service.persistence import metrics
 from service.persistence.database import Database
 from service.persistence.metrics import PointRow, Wanted
@@ -13,6 +16,16 @@ from service.persistence.metrics import PointRow, Wanted
 CSV, ARROW = "text/csv", "application/vnd.apache.arrow.stream"
 COLUMNS = ("series", "step", "epoch", "time", "value")
 PAGE_POINTS = 10_000
+
+Names = Annotated[str | None, Query(max_length=2000, description="Names, comma-separated; all when left out.")]
+Points = Annotated[int, Query(ge=2, le=10_000, description="The most points to answer of each metric.")]
+
+
+def listed(names: str | None) -> list[str] | None:
+    """Return the names of metrics in a parameter; None for all."""
+    if names is not None and "\0" in names:
+        raise wrong_field("/names", "invalid", "no metric's name holds the character NUL")
+    return None if names is None else names.split(",")
 
 
 def pages(database: Database, job_id: str, wanted: Wanted) -> Iterator[Sequence[PointRow]]:

@@ -33,7 +33,7 @@ from service.api.dependencies import (
 )
 from service.api.etags import READ, TAGGED, IfMatch, IfNoneMatch, snapshot, tagged
 from service.api.negotiation import preferred
-from service.api.problems import declared, wrong_field
+from service.api.problems import declared
 from service.api.reading import read
 from service.domain import filters, sorting, submission
 from service.domain.fields import FILTERED, SORTED, spelled
@@ -198,8 +198,8 @@ def get_metrics(
     caller: Reader,
     session: ReadSession,
     job_id: str,
-    names: Annotated[str | None, Query(max_length=2000, description="Names, comma-separated; all when left out.")] = None,
-    points: Annotated[int, Query(ge=2, le=10_000, description="The most points to answer of each metric.")] = 500,
+    names: histories.Names = None,
+    points: histories.Points = 500,
     from_epoch: Epoch = None,
     to_epoch: Epoch = None,
 ) -> MetricsView | Response:
@@ -209,9 +209,7 @@ def get_metrics(
     """
     form = preferred(request.headers.get("accept"), ("application/json", histories.CSV, histories.ARROW))
     jobs.get(session, caller.project_id, job_id)
-    if names is not None and "\0" in names:
-        raise wrong_field("/names", "invalid", "no metric's name holds the character NUL")
-    wanted = metrics.Wanted(None if names is None else names.split(","), from_epoch, to_epoch, points)
+    wanted = metrics.Wanted(histories.listed(names), from_epoch, to_epoch, points)
     if form == "application/json":
         return MetricsView(series=metrics.read(session, job_id, wanted))
     found = histories.pages(service_of(request).database, job_id, wanted)
