@@ -69,6 +69,11 @@ class EvaluationOptions(Request):
     )
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     threshold: Annotated[ThresholdPolicy, Field(discriminator="policy")] = BestBy()
+    permutation_importance: bool = Field(default=False, description="Whether to tell what each column is worth on the test rows.")
+    permutation_repeats: int = Field(default=5, ge=2, le=100, description="How often a column is shuffled for that.")
+    subgroups: list[str] = Field(
+        default=[], max_length=10, description="Columns by whose values the main metrics are told too; they need not be features."
+    )
 
 
 class Metric(View):
@@ -331,10 +336,62 @@ class SuspectedLabelErrors(View):
     rows: list[SuspectedLabelError]
 
 
+class SubgroupRows(View):
+    """The rows of a subgroup in one part, decided as all others: by the job's own threshold or offsets."""
+
+    rows: int
+    classes: list[ClassRows]
+    confusion: Confusion
+    metrics: dict[str, Metric]
+
+
+class Subgroup(View):
+    """Rows alike in one column: with one `value`, a `range` of numbers, a `missing` cell, or a value of the `rest`.
+
+    A part in which there are none is left out.
+    """
+
+    kind: Literal["value", "range", "missing", "rest"]
+    label: str
+    splits: dict[Literal["validation", "test"], SubgroupRows]
+
+
+class SubgroupTable(View):
+    """The subgroups of a column: its 20 most frequent values and the rest, or a number's quarters, by the validation and test rows."""
+
+    column: str
+    groups: list[Subgroup]
+
+
+class ColumnImportance(View):
+    """By how much the metric falls when a column's cells change places: mean and standard deviation over the repeats."""
+
+    column: str
+    mean: float
+    sd: float
+
+
+class PermutationImportance(View):
+    """What each column is worth to the model: the fall of a metric of the test rows when the column's cells are shuffled among them.
+
+    The most important first. `value` is the metric as it is; null with the `reason` where it is undefined, and then no column is told. Of
+    many rows times columns a part is used: `rows` of `of_rows`, of each class its share.
+    """
+
+    metric: Literal["average_precision", "macro_average_precision"]
+    value: float | None
+    reason: str | None = None
+    rows: int
+    of_rows: int
+    repeats: int
+    columns: list[ColumnImportance]
+
+
 class Evaluation(View):
     """Everything measured of a trained model; `hardest_rows` are those of the greatest loss, of both parts together.
 
-    `suspected_label_errors` is null where the job was evaluated before they were looked for.
+    `suspected_label_errors` is null where the job was evaluated before they were looked for. `permutation_importance` and `subgroups` come
+    on request.
     """
 
     splits: dict[Literal["validation", "test"], SplitEvaluation]
@@ -342,3 +399,5 @@ class Evaluation(View):
     calibration: Calibration
     hardest_rows: list[HardestRow]
     suspected_label_errors: SuspectedLabelErrors | None = None
+    permutation_importance: PermutationImportance | None = None
+    subgroups: list[SubgroupTable] = []

@@ -13,6 +13,7 @@ from counterweight.contracts.terms import ClassCounts, LossMismatch
 from service.domain.apart import check_test_dataset
 from service.domain.divisions import DividingColumns, estimate_notes, known_column, settled_split, train_counts
 from service.domain.errors import Invalid
+from service.domain.subgroups import check_columns_told_of
 
 MOST_NUMERIC_CLASSES = 100
 """A numeric target of more distinct values is a quantity: predicting it is regression."""
@@ -42,10 +43,11 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
     target, positive, counts = _classes(spec, facts)
     loss = _resolved_loss(spec, counts)
     exclude = _exclude(spec, facts, chosen, target)
+    check_columns_told_of(spec, facts, target)
     if chosen.test is not None:
         if spec.test_dataset_id == spec.dataset_id:
             raise Invalid.at("/test_dataset_id", "test_dataset_mismatch", "these rows are trained on; leave it out, and split divides them")
-        check_test_dataset(facts, chosen.test, {target, *exclude})
+        check_test_dataset(facts, chosen.test, {target, *exclude} - {*spec.evaluation.subgroups})
     # Field by field, not through a dict: what the user left out and what the defaults are has been validated already.
     settled = {
         **{field: getattr(spec, field) for field in JobSpec.model_fields},

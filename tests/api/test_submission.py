@@ -9,6 +9,7 @@ from counterweight.contracts.datasets import ClassShare, Column, DatasetOptions,
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
 from counterweight.contracts.splits import StratifiedSplit, column_of
 from service.domain.errors import Invalid
+from service.domain.subgroups import check_columns_told_of
 from service.domain.submission import DatasetChoices, settle
 
 PARTS: dict[str, dict[str, int]] = {
@@ -50,6 +51,25 @@ def test_every_default_is_settled() -> None:
     assert (spec.name, spec.target, spec.learner.kind) == ("cross_entropy on credit.csv", "label", "mlp")
     assert spec.training.batch_size is not None
     assert spec.evaluation.positive_label == "bad"
+
+
+@pytest.mark.parametrize(("name", "code"), [("height", "unknown_column"), ("label", "invalid"), ("city", "invalid")])
+def test_a_subgroup_is_told_by_another_column_once(name: str, code: str) -> None:
+    refused = refusal(evaluation={"subgroups": ["age", "city", name]})
+
+    assert (refused.code, refused.errors[0].pointer) == (code, "/evaluation/subgroups/2")
+
+
+def test_a_subgroup_column_need_not_be_a_feature() -> None:
+    assert settled(exclude=["city"], evaluation={"subgroups": ["city"]}).evaluation.subgroups == ["city"]
+
+
+@pytest.mark.parametrize("asked", [{"subgroups": ["age"]}, {"permutation_importance": True}], ids=str)
+def test_of_images_no_column_can_be_told(asked: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match="no columns to tell of") as caught:
+        check_columns_told_of(JobSpec.model_validate({"dataset_id": "ds_1", "evaluation": asked}), facts(kind="image"), "label")
+
+    assert caught.value.errors[0].pointer == f"/evaluation/{next(iter(asked))}"
 
 
 def test_images_need_a_learner_of_images() -> None:
@@ -249,6 +269,7 @@ def test_the_test_rows_need_every_feature_in_its_type() -> None:
     assert "'age' is numeric in the training dataset and text" in mismatch(text_age).detail
     assert '{"columns": {"age": {"type": "numeric"}}}' in mismatch(text_age).detail
     assert on_other(without_age, exclude=["age"]).exclude == ["age"]
+    assert "lacks the columns 'age'" in mismatch(without_age, exclude=["age"], evaluation={"subgroups": ["age"]}).detail
 
 
 def test_labels_that_differ_in_a_dot_are_told_with_the_way_out() -> None:

@@ -182,3 +182,14 @@ def test_an_encoding_survives_its_json() -> None:
     read = Encoding.model_validate_json(encoding.model_dump_json())
 
     assert (read.encode(table) == encoding.encode(table)).all()
+
+
+def test_each_feature_has_its_place_with_its_column() -> None:
+    table = a_table(a=[1.0, None, 3.0, 4.0] * 2, b=["x", "x", "y", "y"] * 2, c=[1.0, 2.0, 3.0, 4.0] * 2, d=["u", None, "u", "v"] * 2)
+    encoding = fitted(table)
+    features = encoding.encode(table)
+
+    assert sorted(place for places in encoding.places.values() for place in places) == list(range(encoding.width))
+    for name, places in encoding.places.items():
+        others = a_table(**{column: table[column].to_pylist() for column in table.column_names} | {name: table[name].to_pylist()[::-1]})
+        assert np.flatnonzero((encoding.encode(others) != features).any(axis=0)).tolist() == places

@@ -22,7 +22,7 @@ from counterweight.contracts.messages import (
     TrainerMessage,
     TrainerTask,
 )
-from tests.training.tables import make_task, three_blobs, two_blobs
+from tests.training.tables import make_task, three_blobs, two_blobs, write_table
 from workers.training import trainer
 from workers.training.model import DESCRIPTION, load_model
 from workers.training.trainer import run
@@ -258,3 +258,45 @@ def test_an_exported_model_answers_as_it_was_evaluated(tmp_path: Path) -> None:
 def test_every_message_survives_its_json(tmp_path: Path) -> None:
     for message in ran(make_task(tmp_path)):
         assert TRAINER_MESSAGE.validate_json(TRAINER_MESSAGE.dump_json(message)) == message
+
+
+def test_importance_and_subgroups_come_on_request_alone(tmp_path: Path) -> None:
+    asked = {"permutation_importance": True, "permutation_repeats": 3, "subgroups": ["colour", "a"]}
+
+    plain, told = (end.evaluation for end in succeeded(ran(make_task(tmp_path, [{}, {"exclude": [], "evaluation": asked}]))))
+
+    assert (plain.permutation_importance, plain.subgroups) == (None, [])
+    assert told.splits == plain.splits
+    importance = told.permutation_importance
+    assert importance is not None
+    assert importance.value == pytest.approx(told.splits["test"].metrics["average_precision"].value)
+    assert importance.columns[0].column == "a"
+    assert {column.column for column in importance.columns} == {"a", "b", "colour"}
+    assert [table.column for table in told.subgroups] == ["colour", "a"]
+
+
+def test_a_column_that_is_no_feature_makes_subgroups_of_the_right_rows(tmp_path: Path) -> None:
+    cells = two_blobs() | {"half": [("yes half" if event == "yes" else "no half") for event in two_blobs()["event"]]}
+    task = make_task(tmp_path, [{"exclude": ["half"], "evaluation": {"subgroups": ["half"]}}], cells=cells)
+
+    (end,) = succeeded(ran(task))
+
+    groups = {group.label: group.splits for group in end.evaluation.subgroups[0].groups}
+    for part, split in end.evaluation.splits.items():
+        counts = {share.label: share.count for share in split.classes}
+        assert groups["yes half"][part].rows == counts["yes"]
+        assert {share.label: share.count for share in groups["no half"][part].classes} == {"no": counts["no"], "yes": 0}
+
+
+def test_subgroups_of_test_rows_from_elsewhere_are_read_there(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    table, _ = write_table(elsewhere, {**two_blobs(seed=5), "colour": ["violet"] * 600}, "event", "yes")
+    task = make_task(tmp_path, [{"split": {"kind": "stratified", "test": 0.0}, "evaluation": {"subgroups": ["colour"]}}])
+    task = task.model_copy(update={"test_table": str(table), "test_table_sha256": "0" * 64})
+
+    (end,) = succeeded(ran(task))
+
+    rows = {group.label: {part: found.rows for part, found in group.splits.items()} for group in end.evaluation.subgroups[0].groups}
+    assert rows["violet"] == {"test": 600}
+    assert rows.keys() == {"violet", "red", "green", "blue"}

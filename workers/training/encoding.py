@@ -93,6 +93,17 @@ class Encoding(View):
     def width(self) -> int:
         return len(self.numeric) + sum(column.flags for column in self.columns)
 
+    @property
+    def places(self) -> dict[str, list[int]]:
+        """Return by column which features are made of it."""
+        found: dict[str, list[int]] = {}
+        number, flag = 0, len(self.numeric)
+        for column in self.columns:
+            found[column.name] = [*([number] if isinstance(column, NumericColumn) else []), *range(flag, flag + column.flags)]
+            number += isinstance(column, NumericColumn)
+            flag += column.flags
+        return found
+
     def encode(self, table: pa.Table) -> Floats:
         """Return the features of all rows, (rows, width)."""
         features = np.zeros((table.num_rows, self.width), dtype=np.float32)

@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from time import time
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from counterweight.contracts.messages import (
     Cancelled,
@@ -30,6 +33,7 @@ from workers.training.model import Model, ModelDescription, describe_terms, expo
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
 from workers.training.products import use_widest_products
+from workers.training.requested import Sources, with_requested
 from workers.training.subject import Scored
 from workers.training.telling import Telling
 
@@ -94,12 +98,13 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
             case Trained():
                 yield from telling.trained(member.job_id, event.best_epoch)
                 try:
-                    yield from _finish(member, event, cohort, parts, telling, is_cancelled)
+                    yield from _finish(task, member, event, cohort, parts, telling, is_cancelled)
                 except Diverged as error:  # on rows it has not trained on; the other members go on
                     yield _failed(member.job_id, error)
 
 
 def _finish(
+    task: TrainerTask,
     member: Member,
     trained: Trained,
     cohort: Cohort,
@@ -112,9 +117,13 @@ def _finish(
     notes = cohort.notes(spec) + cohort.ending_notes(spec, trained)
     resolved = cohort.resolved(spec, torch.get_num_threads()).model_copy(update={"notes": notes})
     yield PhaseChanged(job_id=member.job_id, phase="evaluating", resolved=resolved)
+
+    def logits(features: Tensor) -> NDArray[np.float64]:
+        return all_logits(cohort.network, trained.parameters, features)[0].cpu().double().numpy()
+
     scored = {
         part: Scored.of(
-            all_logits(cohort.network, trained.parameters, rows.features)[0].cpu().numpy(),
+            logits(rows.features),
             rows.labels.cpu().numpy(),
             cohort.prepared.rows[cohort.prepared.span(part)].numpy(),
         )
@@ -122,7 +131,14 @@ def _finish(
         if part != "train"
     }
     outcome = evaluate(subject, scored["validation"], scored["test"])
-    evaluation = outcome.evaluation
+    sources = Sources(
+        tables={"validation": Path(task.table), "test": Path(task.test_table or task.table)},
+        columns=task.facts.columns,
+        features=parts["test"].features,
+        places=cohort.prepared.encoding.places,
+        logits=logits,
+    )
+    evaluation = with_requested(outcome, subject, sources, lambda: is_cancelled(member.job_id))
     if is_cancelled(member.job_id):
         yield Cancelled(job_id=member.job_id)
         return
