@@ -16,6 +16,9 @@ DatasetState = Literal["processing", "ready", "failed"]
 CellType = Literal["numeric", "categorical", "boolean", "datetime", "text"]
 ColumnType = CellType | Literal["image"]
 
+MOST_CATEGORIES = 64
+"""So many texts of a column are told apart; the rarer ones are one category."""
+
 NULL_VALUES = ("", "NA", "N/A", "?", "null", "NaN")
 """Cells that mean "missing" unless the user lists others."""
 
@@ -86,6 +89,11 @@ class Column(View):
     type: ColumnType
     missing: int
     distinct: int
+
+
+def names_rows(distinct: int, known: int) -> bool:
+    """Whether a text of which so many of the known cells differ names rows and describes none."""
+    return distinct > MOST_CATEGORIES and distinct > known / 2
 
 
 class ClassShare(View):

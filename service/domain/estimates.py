@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from counterweight.contracts.datasets import Column, TableFacts
+from counterweight.contracts.datasets import MOST_CATEGORIES, Column, TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.learners import Mlp
 from service.domain.divisions import train_counts
@@ -12,9 +12,8 @@ FLOAT_BYTES = 4
 TRAINER_BYTES = 400_000_000
 """A trainer that has loaded its libraries and nothing else."""
 
-MOST_CATEGORIES = 64
 PIECES = 32
-"""So wide a text column and the embedding of a number become at most; the encoding has them from the training rows."""
+"""So wide the embedding of a number becomes at most; the encoding has it from the training rows."""
 
 COPIES = 6
 """Parameters, their gradients, two moments of the optimiser, the running mean, and the best epoch's."""

@@ -112,4 +112,4 @@ def test_training_rows_are_those_that_the_loss_was_resolved_on(database: Databas
 
 
 def test_estimates_know_how_wide_the_encoding_is() -> None:
-    assert (estimates.MOST_CATEGORIES, estimates.PIECES) == (encoding.MOST_CATEGORIES, encoding.BINS)
+    assert estimates.PIECES == encoding.BINS

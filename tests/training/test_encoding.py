@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from counterweight.contracts.datasets import Column
+from counterweight.contracts.datasets import MOST_CATEGORIES, Column
 from tests.training.tables import column_type
-from workers.training.encoding import MOST_CATEGORIES, CategoricalColumn, Encoding, NumericColumn, fit_encoding
+from workers.training.encoding import CategoricalColumn, Encoding, NumericColumn, fit_encoding
 from workers.training.errors import UnusableData
 
 

@@ -151,6 +151,7 @@ def test_test_rows_of_another_table_come_last_with_their_own_numbers(tmp_path: P
     assert sorted(found.rows[:-100].tolist()) == list(range(600))
     assert found.class_counts("test") == (80, 20)
     assert same(found, prepared_with(test_file))
+    assert not [note for note in found.notes if "copies" in note]
     with pytest.raises(UnusableData, match="no row is in the test part"):
         prepared_with(None)
 
@@ -165,3 +166,17 @@ def test_a_label_of_the_test_table_that_training_does_not_know_is_refused(tmp_pa
 
     with pytest.raises(UnusableData, match="none of the classes"):
         prepare(file, test_file, train.facts, train.members[0].spec, Path(train.cache_folder), threads=1)
+
+
+def test_test_rows_that_the_training_rows_give_away_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    train = make_task(tmp_path, [{"split": {"kind": "stratified", "test": 0.0}, "test_dataset_id": "ds_2"}])
+    cells = {name: column[:100] for name, column in two_blobs().items()}
+    other = make_task(tmp_path / "other", cells=cells)
+    file, test_file = (TableFile(Path(task.table), task.table_sha256) for task in (train, other))
+
+    found = prepare(file, test_file, train.facts, train.members[0].spec, Path(train.cache_folder), threads=1)
+
+    trained_on = set(found.rows[found.span("train")].tolist())
+    given_away = sum(row in trained_on for row in range(100))
+    assert found.notes == [f"{given_away} test rows are copies of training rows, in features and class: what is measured on them flatters"]

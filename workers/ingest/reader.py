@@ -8,6 +8,7 @@ import duckdb
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.images import PIXELS_FILE
 from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask
+from workers.ingest.copies import copy_notes
 from workers.ingest.csv_source import open_csv, unreadable_row
 from workers.ingest.engine import connect
 from workers.ingest.errors import Unreadable
@@ -91,6 +92,12 @@ def _written(options: DatasetOptions, database: duckdb.DuckDBPyConnection, sourc
         classes=classes,
         part_classes=part_classes(database, partial, columns, target),
         image_size=source.image_size,
-        notes=[*source.notes, *settling_notes, *text_notes, *label_notes(classes)],
+        notes=[
+            *source.notes,
+            *settling_notes,
+            *text_notes,
+            *label_notes(classes),
+            *copy_notes(database, partial, columns, options, target, source.rows),
+        ],
     )
     return facts, partial

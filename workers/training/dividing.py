@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from counterweight.contracts.datasets import Column
+from counterweight.contracts.datasets import Column, names_rows
 from counterweight.contracts.splits import PARTS, AnySplit, ColumnSplit, FoldedSplit, GroupSplit, StratifiedSplit, TimeSplit
 from workers.training.copies import Keys, cell_keys, is_missing, mixed, row_keys
-from workers.training.encoding import names_rows
 from workers.training.errors import UnusableData
 from workers.training.placing import Ints
 from workers.training.split import Drawing, Parts, drawn_parts, named_parts, timed_parts
@@ -20,6 +19,8 @@ VERSION = 1
 
 TOLD_FROM = 0.01
 """A part is told of whose rows are off by more than this share of all, where groups or times keep it from having what was asked."""
+
+FLATTERS = "what is measured on them flatters"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Divisible:
 def divide(rows: Divisible, split: AnySplit) -> Division:
     """Divide the rows; UnusableData where that cannot be done as asked."""
     features = row_keys(rows.table, rows.described_by)
-    alike = mixed(features + mixed(rows.labels.astype(np.uint64)))
+    alike = _of_class(features, rows.labels)
     parts = _parts(rows, alike, split)
     counts = class_counts(parts, rows.labels, len(rows.classes))
     # By lot each part gets every class, or there is no such division; a time or a column may leave validation and test without one.
@@ -66,6 +67,19 @@ def divide(rows: Divisible, split: AnySplit) -> Division:
         if fewest == 0:
             raise UnusableData(f"class {label!r} would be missing from a part of the rows", _way_out(split))
     return Division(parts, [*_on_copies(features, alike, rows.labels, parts, split), *_on_shares(rows, counts, split)])
+
+
+def notes_on_test_rows(rows: Divisible, parts: Parts, apart: Divisible) -> list[str]:
+    """Tell of the rows of a table of its own that the training rows give away."""
+    described_by = rows.described_by
+    known = _of_class(row_keys(rows.table, described_by), rows.labels)[parts == 0]
+    copies = int(np.isin(_of_class(row_keys(apart.table, described_by), apart.labels), known).sum())
+    return [f"{copies:,} test rows are copies of training rows, in features and class: {FLATTERS}"] if copies else []
+
+
+def _of_class(features: Keys, labels: Ints) -> Keys:
+    """Return keys that are equal for rows whose features and classes are."""
+    return mixed(features + mixed(labels.astype(np.uint64)))
 
 
 def _parts(rows: Divisible, alike: Keys, split: AnySplit) -> Parts:
@@ -118,14 +132,14 @@ def _on_copies(features: Keys, alike: Keys, labels: Ints, parts: Parts, split: A
 
 def _straddling(alike: Keys, parts: Parts) -> str:
     known = int(np.isin(alike[parts > 0], alike[parts == 0]).sum())
-    return f"{known:,} validation and test rows are copies of training rows" + (": what is measured on them flatters" if known else "")
+    return f"{known:,} validation and test rows are copies of training rows" + (f": {FLATTERS}" if known else "")
 
 
 def _torn(features: Keys, labels: Ints) -> int:
     """Return how many rows have the same features as one of another class."""
     _, of_row, rows = np.unique(features, return_inverse=True, return_counts=True)
-    pairs = np.unique(np.stack([of_row, labels]), axis=1)[0]
-    return int(rows[np.bincount(pairs) > 1].sum())
+    classes = int(labels.max()) + 1
+    return int(rows[np.bincount(np.unique(of_row * classes + labels) // classes) > 1].sum())
 
 
 def _on_shares(rows: Divisible, counts: Ints, split: AnySplit) -> list[str]:

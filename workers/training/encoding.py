@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from counterweight.contracts.base import View
-from counterweight.contracts.datasets import Column
+from counterweight.contracts.datasets import MOST_CATEGORIES, Column, names_rows
 from workers.training.errors import UnusableData
 from workers.training.table import TEXT_TYPES, Codes, column_codes, column_numbers
 
 VERSION = 1
 """Raised with every change of what a column is turned into; older prepared caches are then left aside."""
 
-MOST_CATEGORIES = 64
 FEWEST_ROWS = 3
 """A category with fewer training rows shares one column with the other rare ones."""
 FARTHEST = 32.0
@@ -188,11 +187,6 @@ def _fit_categories(table: pa.Table, name: str, rows: Rows) -> CategoricalColumn
         flags_rare=bool(known > counts[kept].sum()),
         flags_missing=has_missing,
     )
-
-
-def names_rows(distinct: int, known: int) -> bool:
-    """Whether a text of which so many of the known cells differ names rows and describes none."""
-    return distinct > MOST_CATEGORIES and distinct > known / 2
 
 
 def _write_numbers(column: NumericColumn, table: pa.Table, values: Floats, flags: Floats) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.splits import PARTS, Part, column_of
 from workers.training import dividing, encoding, table
-from workers.training.dividing import Divisible, divide
+from workers.training.dividing import Divisible, divide, notes_on_test_rows
 from workers.training.errors import UnusableData
 from workers.training.files import digest, write_whole
 
@@ -104,16 +104,18 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
     whole = table.read_table(file.path, facts.columns, spec.target, threads)
     classes = tuple(item.label for item in facts.classes)
     labels = _labels(table.column_codes(whole, spec.target), classes, spec.target)
-    divided = divide(Divisible(whole, labels, classes, facts.columns, columns), spec.split)
-    parts = divided.parts
+    divisible = Divisible(whole, labels, classes, facts.columns, columns)
+    divided = divide(divisible, spec.split)
+    parts, notes = divided.parts, divided.notes
     fitted = encoding.fit_encoding(whole, columns, np.flatnonzero(parts == 0))
     order = np.argsort(parts, kind="stable")
     counts = np.bincount(parts, minlength=len(PARTS)).tolist()
     features, labels, rows = fitted.encode(whole)[order], labels[order], order
     if test_file is not None:
         apart = table.read_table(test_file.path, columns, spec.target, threads)
-        features = np.concatenate([features, fitted.encode(apart)])
-        labels = np.concatenate([labels, _labels(table.column_codes(apart, spec.target), classes, spec.target)])
+        test_labels = _labels(table.column_codes(apart, spec.target), classes, spec.target)
+        notes = [*notes, *notes_on_test_rows(divisible, parts, replace(divisible, table=apart, labels=test_labels))]
+        features, labels = np.concatenate([features, fitted.encode(apart)]), np.concatenate([labels, test_labels])
         rows, counts[-1] = np.concatenate([order, np.arange(len(apart))]), len(apart)
     for part, count in zip(PARTS, counts, strict=True):
         if count == 0:
@@ -125,7 +127,7 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
         part_rows=(counts[0], counts[1], counts[2]),
         classes=classes,
         encoding=fitted,
-        notes=[*divided.notes, *fitted.notes],
+        notes=[*notes, *fitted.notes],
     )
 
 

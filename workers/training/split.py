@@ -102,8 +102,8 @@ def _check_class_sizes(rows: Drawing, split: FoldedSplit) -> None:
 
 def _check_units_of_classes(rows: Drawing, units: Units, split: FoldedSplit) -> None:
     """Each part, and each fold, needs a unit of its own with rows of the class."""
-    pairs = np.unique(np.stack([rows.labels, units.of_row]), axis=1)
-    for label, count in zip(rows.classes, np.bincount(pairs[0], minlength=len(rows.classes)).tolist(), strict=True):
+    pairs = np.unique(units.of_row * len(rows.classes) + rows.labels)
+    for label, count in zip(rows.classes, np.bincount(pairs % len(rows.classes)).tolist(), strict=True):
         if count < split.minimum_rows:
             raise UnusableData(
                 f"the rows of class {label!r} come in {count} {rows.bond}, and {split.parts_named} need {split.minimum_rows}",
