@@ -1,6 +1,7 @@
 """Rows that are exact copies of another are told of when a file is read."""
 
 from tests.ingest.conftest import Read
+from tests.ingest.pictures import picture, two_classes, zipped
 
 ROWS = ["1,a,,yes", "1,a,,yes", "1,a,,no", "1,a,0,yes", "2,b,,no", "2,b,,no", "2,b,,no"]
 
@@ -35,3 +36,9 @@ def test_texts_that_name_rows_make_no_row_another(read: Read) -> None:
     named = [f"{number % 3},name {number},,{'yes' if number % 2 else 'no'}" for number in range(100)]
 
     assert told(read, named)[0].startswith("94 of 100 rows")
+
+
+def test_images_of_equal_pixels_are_copies_whatever_their_files_are_called(read: Read) -> None:
+    notes = read(zipped({**two_classes(), "cat/again.png": picture(seed=0), "dog/cat.png": picture(seed=1)})).facts.notes
+
+    assert notes[-1].startswith("1 row is an exact copy of another")

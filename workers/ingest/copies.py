@@ -17,7 +17,9 @@ def copy_notes(
 ) -> list[str]:
     """Tell how many rows have an equal one before them, in features and class; known by a hash of 64 bits."""
     ignored = {*options.exclude, options.group_column, options.time_column}
-    compared = [it.name for it in columns if it.name == target or not (it.name in ignored or _names_rows(it, rows))]
+    # An image's row is its pixels: other columns, such as the file's name, are not learnt from.
+    features = [it for it in columns if it.type == "image"] or [it for it in columns if not (it.name in ignored or _names_rows(it, rows))]
+    compared = list(dict.fromkeys([*(it.name for it in features), *([] if target is None else [target])]))
     if target is None or len(compared) < 2:
         return []
     found = _copies(database, f"hash({', '.join(map(named, compared))})", f"read_parquet({quoted(str(table))})", rows)

@@ -7,9 +7,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from counterweight.contracts.datasets import Column
-from workers.training.table import TEXT_TYPES, column_codes, numbers_as_they_are
+from workers.training.table import column_codes, numbers_as_they_are
 
 Keys = NDArray[np.uint64]
+
+NUMBER_TYPES = ("numeric", "boolean", "datetime")
 
 _MISSING = np.uint64(0x9E3779B97F4A7C15)
 
@@ -27,7 +29,7 @@ def row_keys(table: pa.Table, columns: list[Column]) -> Keys:
 
 def cell_keys(table: pa.Table, column: Column) -> Keys:
     """Return a number for each cell of a column, the same for equal cells."""
-    if column.type in TEXT_TYPES:
+    if column.type not in NUMBER_TYPES:
         cells = column_codes(table, column.name)
         return np.array([*map(_of_text, cells.texts), _MISSING], dtype=np.uint64)[cells.codes]
     # 0.0 is added, so that -0.0 and 0.0, which are equal, have the same bits.

@@ -43,10 +43,11 @@ class Divisible:
 
     @property
     def described_by(self) -> list[Column]:
-        """Return the columns that make a row what it is: not those whose text names it, which no network is shown either."""
+        """Return the columns that make a row what it is: an image, or all but those whose text names it, which no network is shown."""
         rows = self.table.num_rows
-        named = [it.type in TEXT_TYPES and names_rows(it.distinct, rows - it.missing) for it in self.features]
-        return [column for column, is_name in zip(self.features, named, strict=True) if not is_name] or self.features
+        images = [column for column in self.features if column.type == "image"]
+        telling = [it for it in self.features if not (it.type in TEXT_TYPES and names_rows(it.distinct, rows - it.missing))]
+        return images or telling or self.features
 
     def column(self, name: str | None) -> Column:
         for column in self.columns:
