@@ -1,6 +1,8 @@
 """The main job over HTTP: upload, three losses, results; on real tables where their folder lies beside the project."""
 
 import json
+import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +92,39 @@ def test_a_dataset_of_its_own_brings_the_test_rows_its_labels_renamed(server: Se
     assert (job["state"], job["test_dataset"]["id"]) == ("succeeded", test)
     assert {row["label"]: row["count"] for row in splits["test"]["classes"]} == {"no": 160, "yes": 40}
     assert splits["validation"]["rows"] == 90
+
+
+def _visits() -> bytes:
+    """Return two blobs in random order, with a patient for every six rows, a day for every five, and a weight."""
+    header, *lines = two_blobs().decode().split()
+    random.Random(1).shuffle(lines)
+    rows = [f"{line},p{row // 6},{row // 5},{1 + row % 4}" for row, line in enumerate(lines)]
+    return "\n".join([f"{header},patient,day,weight", *rows, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        {"kind": "stratified", "folds": 4, "fold": 1},
+        {"kind": "group"},
+        {"kind": "group", "folds": 3, "fold": 2},
+        {"kind": "time", "validation": 0.2},
+    ],
+    ids=lambda split: f"{split['kind']}{split.get('folds', '')}",
+)
+def test_each_kind_of_split_trains_with_weights_and_shows_the_loss_it_trained_with(server: Server, split: dict[str, Any]) -> None:
+    dataset_id = server.upload(_visits(), target="event", group_column="patient", time_column="day", weight_column="weight")
+    spec = {"split": split, "loss": {"kind": "balanced_cross_entropy"}, "training": {"max_epochs": 3}}
+    estimated = server.client.post("/jobs", params={"dry_run": True}, json={"dataset_id": dataset_id, **spec}).json()
+
+    job = server.finish(server.submit(dataset_id, **spec))
+
+    assert job["state"] == "succeeded", job["error"]
+    assert job["spec"]["exclude"] == ["patient", "day", "weight"]
+    assert any("an estimate" in note for note in estimated["loss"]["notes"])
+    assert not any("an estimate" in note for note in job["loss"]["notes"])
+    assert job["loss"]["initial_loss"] == pytest.approx(math.log(2))
+    assert job["loss"]["resolved"]["weights"] != estimated["loss"]["resolved"]["weights"]
+    rows = {part: found["rows"] for part, found in server.read(f"/jobs/{job['id']}/evaluation")["splits"].items()}
+    assert rows["test"] == pytest.approx(600 * job["spec"]["split"]["test"], abs=12)
+    assert rows["validation"] == pytest.approx(600 * job["spec"]["split"]["validation"], abs=12)

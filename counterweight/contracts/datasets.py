@@ -49,6 +49,9 @@ class DatasetOptions(Request):
     exclude: list[str] = Field(default=[], description="Columns that are never features.")
     group_column: str | None = Field(default=None, description="Whose cells tell the group for splits by group; never a feature.")
     time_column: str | None = Field(default=None, description="Whose cells tell the time for splits by time; never a feature.")
+    weight_column: str | None = Field(
+        default=None, description="Whose cells tell how much a row counts in training, 0 or more; never a feature."
+    )
     image_size: Annotated[int, Field(ge=SMALLEST_SIDE, le=LARGEST_SIDE)] | None = Field(
         default=None,
         description="Of image archives: the side of the squares that images are scaled to; their own where all are equal squares, else 64.",

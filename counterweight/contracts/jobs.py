@@ -65,6 +65,10 @@ class Recipe(Request):
     )
     target: str | None = None
     exclude: list[str] = []
+    weight_column: str | None = Field(
+        default=None,
+        description="Whose cells tell how much a row counts in training, 0 or more; the dataset's `weight_column` when left out.",
+    )
     split: Split = StratifiedSplit()
     learner: Learner = Auto()
     training: Training = Training()

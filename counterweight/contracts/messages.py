@@ -11,6 +11,7 @@ from counterweight.contracts.base import View
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.jobs import FailureClass, LogLevel, Phase, Resolved, ResolvedSpec
+from counterweight.contracts.loss_resolution import ResolvedLoss
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """A plain file name: a child cannot point outside its folder."""
@@ -75,12 +76,16 @@ class TrainerTask(View):
 
 
 class PhaseChanged(View):
-    """A member entered a phase; `resolved` comes with the first one that knows it, and when its notes have grown."""
+    """A member entered a phase; `resolved` comes with the first one that knows it, and when its notes have grown.
+
+    `loss` comes when the rows are divided: what the loss comes to on the training rows that there are.
+    """
 
     kind: Literal["phase"] = "phase"
     job_id: str
     phase: Phase
     resolved: Resolved | None = None
+    loss: ResolvedLoss | None = None
 
 
 class EpochDone(View):

@@ -28,21 +28,24 @@ class LossMismatch(ValueError):
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Training rows of each class, in class order; `positive` is the index of the rare or event class (binary only)."""
+    """Training rows of each class, in class order; `positive` is the index of the rare or event class (binary only).
+
+    Where rows have weights, a class counts for the sum of its rows', at mean weight 1.
+    """
 
     labels: tuple[str, ...]
-    counts: tuple[int, ...]
+    counts: tuple[float, ...]
     positive: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != len(self.counts) or len(self.labels) < 2:
             raise ValueError(f"need at least two classes with one count each, got {self.labels} and {self.counts}")
         for label, count in zip(self.labels, self.counts, strict=True):
-            if count < 1:
+            if not count > 0:
                 raise LossMismatch("/dataset_id", f"class {label!r} has no training rows; every loss needs at least one")
 
     @cached_property
-    def total(self) -> int:
+    def total(self) -> float:
         return sum(self.counts)
 
     @cached_property

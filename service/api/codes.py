@@ -128,6 +128,7 @@ CODES: dict[str, Meaning] = {
     "not_a_part_column": Meaning(
         422, "The column does not name parts", "Let the split column hold train, validation and test, and nothing else."
     ),
+    "unfit_weights": Meaning(422, "The column does not hold weights", "Name a column that holds a number of 0 or more in every row."),
     "no_features": Meaning(422, "No column is left to learn from", "Exclude fewer columns: at least one must be left to learn from."),
     "positive_label_unknown": Meaning(422, "The positive label is no class", "Name one of the dataset's classes as it is written there."),
     "positive_label_not_binary": Meaning(

@@ -12,19 +12,20 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class DividingColumns:
-    """Which columns of a dataset tell groups and times, as its upload said: those of splits that name none."""
+class ColumnRoles:
+    """Which columns of a dataset tell groups, times and weights, as its upload said: those of jobs that name none."""
 
     group: str | None = None
     time: str | None = None
+    weight: str | None = None
 
 
-def settled_split(split: AnySplit, has_test_dataset: bool, columns: DividingColumns) -> AnySplit:
+def settled_split(split: AnySplit, has_test_dataset: bool, roles: ColumnRoles) -> AnySplit:
     """Return the split with its column, and without test rows where a dataset of its own brings them; Invalid when both or neither do."""
     if isinstance(split, ColumnSplit):
         return split
     if isinstance(split, GroupSplit | TimeSplit) and split.column is None:
-        split = split.model_copy(update={"column": columns.group if isinstance(split, GroupSplit) else columns.time})
+        split = split.model_copy(update={"column": roles.group if isinstance(split, GroupSplit) else roles.time})
     if not has_test_dataset:
         if split.test == 0:
             raise Invalid.at(

@@ -11,8 +11,9 @@ from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, Re
 from counterweight.contracts.splits import ColumnSplit, column_of
 from counterweight.contracts.terms import ClassCounts, LossMismatch
 from service.domain.apart import check_test_dataset
-from service.domain.divisions import DividingColumns, estimate_notes, known_column, settled_split, train_counts
+from service.domain.divisions import ColumnRoles, estimate_notes, known_column, settled_split, train_counts
 from service.domain.errors import Invalid
+from service.domain.row_weights import check_weight_column, weight_notes
 from service.domain.subgroups import check_columns_told_of
 
 MOST_NUMERIC_CLASSES = 100
@@ -27,19 +28,20 @@ class DatasetChoices:
     exclude: Sequence[str]
     test: TableFacts | None = None
     """The facts of the dataset that brings the test rows, if one does."""
-    columns: DividingColumns = field(default_factory=DividingColumns)
+    roles: ColumnRoles = field(default_factory=ColumnRoles)
 
     @classmethod
     def of(cls, name: str, options: DatasetOptions, test: TableFacts | None = None) -> Self:
-        """Take what the options say: columns that tell groups or times are never features."""
-        columns = DividingColumns(options.group_column, options.time_column)
-        told = [name for name in (columns.group, columns.time) if name is not None]
-        return cls(name, [*options.exclude, *told], test, columns)
+        """Take what the options say: columns that tell groups, times or weights are never features."""
+        told = [options.group_column, options.time_column, options.weight_column]
+        exclude = [*options.exclude, *(column for column in told if column is not None)]
+        return cls(name, exclude, test, ColumnRoles(*told))
 
 
 def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[ResolvedSpec, ResolvedLoss]:
     """Return the job with nothing left open, and its loss in numbers; Invalid, at the field, when the job cannot be run."""
-    spec = spec.model_copy(update={"split": settled_split(spec.split, chosen.test is not None, chosen.columns)})
+    split = settled_split(spec.split, chosen.test is not None, chosen.roles)
+    spec = spec.model_copy(update={"split": split, "weight_column": spec.weight_column or chosen.roles.weight})
     target, positive, counts = _classes(spec, facts)
     loss = _resolved_loss(spec, counts)
     exclude = _exclude(spec, facts, chosen, target)
@@ -55,7 +57,7 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
         "target": target,
         "exclude": exclude,
         "learner": _learner(spec, facts),
-        "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(counts.total)}),
+        "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(int(counts.total))}),
         "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
     }
     return ResolvedSpec(**settled), loss
@@ -64,8 +66,10 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
 def answer(question: LossQuestion, facts: TableFacts, chosen: DatasetChoices) -> LossAnswer:
     """Return what a job with this loss would be told of it; Invalid where the job would be."""
     has_test_dataset = not isinstance(question.split, ColumnSplit) and question.split.test == 0
-    split = settled_split(question.split, has_test_dataset, chosen.columns)
-    spec = JobSpec(dataset_id=question.dataset_id, target=question.target, loss=question.loss, split=split)
+    split = settled_split(question.split, has_test_dataset, chosen.roles)
+    spec = JobSpec(
+        dataset_id=question.dataset_id, target=question.target, loss=question.loss, split=split, weight_column=chosen.roles.weight
+    )
     target, positive, counts = _classes(spec, facts)
     return LossAnswer(
         **dict(_resolved_loss(spec, counts)),
@@ -73,7 +77,7 @@ def answer(question: LossQuestion, facts: TableFacts, chosen: DatasetChoices) ->
         target=target,
         positive_label=positive,
         split=split,
-        rows=counts.by_label(counts.counts),
+        rows={label: int(count) for label, count in counts.by_label(counts.counts).items()},
     )
 
 
@@ -81,6 +85,8 @@ def _classes(spec: JobSpec, facts: TableFacts) -> tuple[str, str | None, ClassCo
     """Return the target, the positive label (two classes only), and the training rows of each class."""
     target = _target(spec, facts)
     train = train_counts(spec, facts)
+    if spec.weight_column is not None:
+        check_weight_column(spec.weight_column, facts)
     positive = _positive_label(spec, facts)
     labels = tuple(train)
     return target, positive, ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
@@ -128,11 +134,11 @@ def _resolved_loss(spec: JobSpec, counts: ClassCounts) -> ResolvedLoss:
         loss = resolve_loss(spec.loss, counts)
     except LossMismatch as mismatch:
         raise Invalid.at(mismatch.pointer, "loss_mismatch", str(mismatch)) from mismatch
-    return loss.model_copy(update={"notes": [*loss.notes, *estimate_notes(spec)]})
+    return loss.model_copy(update={"notes": [*loss.notes, *estimate_notes(spec), *weight_notes(spec.weight_column)]})
 
 
 def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: str) -> list[str]:
-    """Return the columns that are no features: the dataset's, the job's, and the one that divides the rows."""
+    """Return the columns that are no features: the dataset's, the job's, and those that divide the rows or weigh them."""
     names = [column.name for column in facts.columns]
     for index, name in enumerate(spec.exclude):
         known_column(name, facts, f"/exclude/{index}")
@@ -140,8 +146,8 @@ def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: s
             raise Invalid.at(
                 f"/exclude/{index}", "target_excluded", f"{name!r} is the target; it is never a feature and cannot be excluded"
             )
-    dividing = column_of(spec.split)
-    excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *([] if dividing is None else [dividing])]))
+    used = [column for column in (column_of(spec.split), spec.weight_column) if column is not None]
+    excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *used]))
     if not set(names) - {target, *excluded}:
         raise Invalid.at("/exclude", "no_features", "no column is left to learn from; exclude fewer")
     return excluded

@@ -66,6 +66,8 @@ def _record_phase(session: Session, job: Job, attempt: Attempt, message: PhaseCh
         events.enter_phase(session, job, message.phase, now)
     if message.resolved is not None:
         job.resolved, attempt.device = message.resolved, message.resolved.device
+    if message.loss is not None and message.loss != job.loss:
+        job.loss = message.loss
 
 
 def _record_epochs(session: Session, heard: Sequence[tuple[Job, Sequence[EpochDone]]]) -> None:

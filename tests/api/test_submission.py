@@ -379,3 +379,35 @@ def test_a_fold_and_a_test_dataset_are_one_too_many() -> None:
 def test_folds_that_make_no_sense_are_refused(split: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         StratifiedSplit.model_validate(split)
+
+
+@pytest.mark.parametrize(
+    ("column", "trouble"),
+    [
+        ("weights", "there is no column 'weights'"),
+        ("label", "'label' is the target"),
+        ("city", "'city' is categorical, and weights are numbers"),
+        ("income", "'income' holds no weight in 4 rows"),
+    ],
+)
+def test_a_column_that_cannot_weigh_the_rows_is_refused(column: str, trouble: str) -> None:
+    table = facts()
+    table = table.model_copy(update={"columns": [*table.columns, Column(name="income", type="numeric", missing=4, distinct=100)]})
+
+    refused = refusal(table, weight_column=column)
+
+    assert refused.errors[0].pointer == "/weight_column"
+    assert trouble in refused.detail
+
+
+def test_weights_come_from_the_job_or_the_dataset_and_are_never_a_feature() -> None:
+    table = facts()
+    table = table.model_copy(update={"columns": [*table.columns, Column(name="count", type="numeric", missing=0, distinct=9)]})
+    chosen = DatasetChoices.of("credit.csv", DatasetOptions(weight_column="age"))
+
+    of_dataset, loss = settle(JobSpec(dataset_id="ds_1"), table, chosen)
+    of_job, _ = settle(JobSpec(dataset_id="ds_1", weight_column="count"), table, chosen)
+
+    assert (of_dataset.weight_column, of_dataset.exclude) == ("age", ["age"])
+    assert (of_job.weight_column, of_job.exclude) == ("count", ["age", "count"])
+    assert "an estimate, from rows: classes count by the weights in column 'age'" in loss.notes[-1]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from counterweight.contracts.messages import EpochDone, Failed
+from counterweight.contracts.messages import EpochDone, Failed, PhaseChanged
 from service.persistence import agents, attempts, queue, recording
 from service.persistence.database import Database
 from service.persistence.tables import Agent, Job, MetricPoint, Series
@@ -87,3 +87,16 @@ def test_a_failure_ends_the_job_with_its_reason(database: Database) -> None:
         assert job.state == "failed"
         assert job.error is not None
         assert (job.error.failure_class, job.error.hint) == ("diverged", "a smaller learning_rate")
+
+
+def test_the_loss_that_was_trained_with_takes_the_place_of_the_one_estimated(database: Database) -> None:
+    claim = _claimed(database)
+    with database.read() as session:
+        estimated = session.get_one(Job, claim.id).loss
+    true = estimated.model_copy(update={"notes": ["counted, not estimated"], "initial_loss": 0.25})
+
+    with database.write() as session:
+        recording.record_jobs(session, {claim: [PhaseChanged(job_id=claim.id, phase="training", loss=true)]}, 1, NOW)
+
+    with database.read() as session:
+        assert session.get_one(Job, claim.id).loss == true

@@ -16,7 +16,7 @@ def copy_notes(
     database: duckdb.DuckDBPyConnection, table: Path, columns: list[Column], options: DatasetOptions, target: str | None, rows: int
 ) -> list[str]:
     """Tell how many rows have an equal one before them, in features and class; known by a hash of 64 bits."""
-    ignored = {*options.exclude, options.group_column, options.time_column}
+    ignored = {*options.exclude, options.group_column, options.time_column, options.weight_column}
     # An image's row is its pixels: other columns, such as the file's name, are not learnt from.
     features = [it for it in columns if it.type == "image"] or [it for it in columns if not (it.name in ignored or _names_rows(it, rows))]
     compared = list(dict.fromkeys([*(it.name for it in features), *([] if target is None else [target])]))

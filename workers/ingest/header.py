@@ -48,7 +48,7 @@ def refuse_duplicates(names: list[str]) -> None:
 
 
 def _names_told(options: DatasetOptions) -> set[str]:
-    named = (options.target, options.group_column, options.time_column)
+    named = (options.target, options.group_column, options.time_column, options.weight_column)
     return {*options.columns, *options.exclude, *(name for name in named if isinstance(name, str))}
 
 

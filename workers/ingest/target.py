@@ -24,7 +24,7 @@ def target_position(options: DatasetOptions, names: list[str]) -> int | None:
     for name in options.exclude:
         if name not in names:
             raise unknown_column(name, names, "options.exclude")
-    for option in ("group_column", "time_column"):
+    for option in ("group_column", "time_column", "weight_column"):
         column = getattr(options, option)
         if column is not None and column not in names:
             raise unknown_column(column, names, f"options.{option}")

@@ -10,9 +10,9 @@ from counterweight.contracts.cohorts import shared_settings
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
 from counterweight.contracts.learners import Mlp
-from counterweight.contracts.loss_resolution import initial_logits
+from counterweight.contracts.loss_resolution import ResolvedLoss, initial_logits, resolve_loss
 from counterweight.contracts.splits import PARTS
-from counterweight.contracts.terms import ClassCounts
+from counterweight.contracts.terms import ClassCounts, LossMismatch
 from workers.training.architectures import AnyNetwork, network_of
 from workers.training.errors import UnusableData
 from workers.training.loop import Pace, Trained
@@ -35,6 +35,13 @@ class Cohort:
     device: torch.device
     members: int
 
+    def loss(self, spec: ResolvedSpec) -> ResolvedLoss:
+        """Return what a job's loss comes to on the training rows that there are; UnusableData where it does not fit them."""
+        try:
+            return resolve_loss(spec.loss, self._counts(spec))
+        except LossMismatch as mismatch:
+            raise UnusableData(str(mismatch), "another loss, or other weights") from mismatch
+
     def plan(self, spec: ResolvedSpec) -> Plan:
         """Return how a job trains."""
         subject, counts = self.subject(spec), self._counts(spec)
@@ -52,17 +59,21 @@ class Cohort:
 
     def subject(self, spec: ResolvedSpec) -> Subject:
         """Return what of a job its evaluation needs to know."""
-        counts = self._counts(spec)
-        return Subject(counts.labels, counts.positive, spec.loss.terms(counts), counts.shares, spec.evaluation)
+        counts, rows = self._counts(spec), self.prepared.class_counts("train")
+        # Evaluation counts every row once, and so does the constant prediction that it is compared with.
+        shares = tuple(count / sum(rows) for count in rows)
+        return Subject(counts.labels, counts.positive, spec.loss.terms(counts), shares, spec.evaluation)
 
     def _counts(self, spec: ResolvedSpec) -> ClassCounts:
         classes = self.prepared.classes
         positive = _positive(classes, spec.evaluation.positive_label or self.facts.positive_label)
-        return ClassCounts(classes, self.prepared.class_counts("train"), positive)
+        return ClassCounts(classes, self.prepared.class_weights(self.prepared.span("train")), positive)
 
     def notes(self, spec: ResolvedSpec) -> list[str]:
         """Return what training decided that a user may not expect."""
         notes = list(self.prepared.notes)
+        if spec.weight_column is not None:
+            notes.append(f"training counts rows by {spec.weight_column!r}; calibration, threshold and metrics count each row once")
         for part in PARTS[1:]:
             absent = [label for label, rows in zip(self.prepared.classes, self.prepared.class_counts(part), strict=True) if rows == 0]
             if absent:

@@ -25,10 +25,11 @@ _WEIGHTS, _ORDER, _DRAWS = range(3)
 
 @dataclass(frozen=True)
 class Rows:
-    """Features (N, …) and labels (N,) on the device."""
+    """Features (N, …) and labels (N,) on the device, and how much each row counts (N,), at mean 1; None where all count alike."""
 
     features: Tensor
     labels: Tensor
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class _Course:
         self._batches = math.ceil(len(training.labels) / pace.batch_size)
         start = network.initial([derived_seed(plan.seed, _WEIGHTS) for plan in plans], [plan.bias for plan in plans])
         device, self._dtype = training.features.device, _dtype_of(training.features)
+        self._weights = None if training.weights is None else training.weights.to(device, self._dtype)
         draws = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DRAWS)) for plan in plans]
         self._population = Population(network, plans, start.to(device, self._dtype), draws)
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
@@ -143,7 +145,7 @@ class _Course:
         """Take one epoch's steps; yield who gets deferred terms, and who was cancelled meanwhile."""
         if epoch == first_deferred_epoch(self._pace.epochs):
             yield from self._defer(self._waiting & self.active, epoch - 1)
-        features, labels = self._training.features, self._training.labels
+        features, labels, weights = self._training.features, self._training.labels, self._weights
         self._order = self._shuffle()
         self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=features.device)
         shared = len({self._plans[member].seed for member in self._stack}) == 1
@@ -151,7 +153,7 @@ class _Course:
         for batch, index in enumerate(self._order.tensor_split(self._batches, dim=1)):
             rows = index[0] if shared else index
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
-            self._sums[batch] = self._population.step(features[rows], labels[rows], rate)
+            self._sums[batch] = self._population.step(features[rows], labels[rows], rate, None if weights is None else weights[rows])
             if time.monotonic() - self._polled > CANCEL_POLL_S:
                 yield from self._withdraw()
                 if not self.active:
@@ -210,7 +212,8 @@ class _Course:
         for place, member in enumerate(self._stack):
             plan, found = self._plans[member], float(self._sums[0, place])
             rows = self._order[place].tensor_split(self._batches)[0]
-            counts = torch.bincount(self._training.labels[rows], minlength=self._network.classes).tolist()
+            weights = None if self._weights is None else self._weights[rows]
+            counts = torch.bincount(self._training.labels[rows], weights, minlength=self._network.classes).tolist()
             by_class = losses_by_class(plan.bias, plan.terms)
             expected = sum(count * value for count, value in zip(counts, by_class, strict=True))
             # Strong focusing may leave less than float32 can hold.

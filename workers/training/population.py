@@ -75,13 +75,15 @@ class Population:
         self._ema = torch.tensor([[plan.ema] for plan in plans], dtype=parameters.dtype, device=parameters.device)
         self._groups = _groups(plans, self._network, (parameters, self._gradients, means, squares), self._steps)
 
-    def step(self, features: Tensor, targets: Tensor, rate: float) -> Tensor:
+    def step(self, features: Tensor, targets: Tensor, rate: float, weights: Tensor | None = None) -> Tensor:
         """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,).
 
+        `weights` (N,) or (K, N) tell how much each example's loss counts; their mean over all training rows is 1.
         The loss of a member of several voices is the mean of theirs: each learns for itself.
         """
         logits = self._network.forward(self._blocks, features, self._draws)
-        sums = _voices_loss(logits, targets, self._stacked).sum(dim=1)
+        losses = _voices_loss(logits, targets, self._stacked)
+        sums = (losses if weights is None else losses * weights).sum(dim=1)
         gradients = torch.autograd.grad(sums.sum() / targets.shape[-1], self._leaves)
         for block, gradient in zip(self._leaf_gradients, gradients, strict=True):
             block.copy_(gradient)

@@ -21,11 +21,15 @@ from workers.training import dividing, encoding, table
 from workers.training.dividing import Divisible, divide, notes_on_test_rows
 from workers.training.errors import UnusableData
 from workers.training.files import digest, write_whole
+from workers.training.row_weights import check_class_weights, row_weights
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Features (rows, width), labels and row numbers in the file they come from, training rows first, then validation, then test."""
+    """Features (rows, width), labels and row numbers in the file they come from, training rows first, then validation, then test.
+
+    `weights` tell how much each training and validation row counts, where the job names a column of them.
+    """
 
     features: Tensor
     labels: Tensor
@@ -34,6 +38,7 @@ class Prepared:
     classes: tuple[str, ...]
     encoding: encoding.Encoding
     notes: list[str]
+    weights: Tensor | None = None
 
     def span(self, part: Part) -> slice:
         """Return where the rows of a part lie."""
@@ -44,6 +49,15 @@ class Prepared:
     def class_counts(self, part: Part) -> tuple[int, ...]:
         """Return the rows of each class in a part, in class order."""
         return tuple(torch.bincount(self.labels[self.span(part)], minlength=len(self.classes)).tolist())
+
+    def row_weights(self, rows: slice) -> Tensor | None:
+        """Return how much each of some training and validation rows counts, at mean 1; None where all count alike."""
+        return None if self.weights is None else self.weights[rows] / self.weights[rows].mean()
+
+    def class_weights(self, rows: slice) -> tuple[float, ...]:
+        """Return what each class counts among some training and validation rows: for its rows, or for their weights."""
+        weights = self.row_weights(rows)
+        return tuple(torch.bincount(self.labels[rows], weights, minlength=len(self.classes)).tolist())
 
 
 class _Description(View):
@@ -92,6 +106,7 @@ def _key(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: 
         "classes": [item.label for item in facts.classes],
         "target": spec.target,
         "exclude": sorted(set(spec.exclude)),
+        "weights": spec.weight_column,
         "split": spec.split.model_dump(mode="json"),
         "encoding": encoding.VERSION,
         "division": dividing.VERSION,
@@ -100,7 +115,9 @@ def _key(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: 
 
 
 def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: ResolvedSpec, threads: int) -> Prepared:
-    columns = [column for column in facts.columns if column.name not in {spec.target, column_of(spec.split), *spec.exclude}]
+    columns = [
+        column for column in facts.columns if column.name not in {spec.target, spec.weight_column, column_of(spec.split), *spec.exclude}
+    ]
     whole = table.read_table(file.path, facts.columns, spec.target, threads)
     classes = tuple(item.label for item in facts.classes)
     labels = _labels(table.column_codes(whole, spec.target), classes, spec.target)
@@ -120,6 +137,10 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
     for part, count in zip(PARTS, counts, strict=True):
         if count == 0:
             raise UnusableData(f"no row is in the {part} part", "name train, validation and test rows in the split column")
+    weights = None
+    if spec.weight_column is not None:
+        weights = row_weights(whole, spec.weight_column)[order][: counts[0] + counts[1]]
+        check_class_weights(weights[: counts[0]], labels[: counts[0]], classes)
     return Prepared(
         features=torch.from_numpy(features),
         labels=torch.from_numpy(labels),
@@ -128,6 +149,7 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
         classes=classes,
         encoding=fitted,
         notes=[*notes, *fitted.notes],
+        weights=None if weights is None else torch.from_numpy(weights),
     )
 
 
@@ -143,6 +165,8 @@ def _labels(cells: table.Codes, classes: tuple[str, ...], target: str) -> NDArra
 
 def _store(folder: Path, key: str, prepared: Prepared) -> None:
     tensors = {"features": prepared.features, "labels": prepared.labels, "rows": prepared.rows}
+    if prepared.weights is not None:
+        tensors["weights"] = prepared.weights
     sha256 = write_whole(folder / f"{key}.safetensors", save(tensors))
     description = _Description(
         key=key, sha256=sha256, part_rows=prepared.part_rows, classes=prepared.classes, encoding=prepared.encoding, notes=prepared.notes
@@ -168,4 +192,5 @@ def _load(folder: Path, key: str) -> Prepared | None:
         classes=description.classes,
         encoding=description.encoding,
         notes=description.notes,
+        weights=tensors.get("weights"),
     )

@@ -69,19 +69,21 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
     file = TableFile(Path(task.table), task.table_sha256)
     prepared = prepare(file, _test_file(task), task.facts, specs[0], Path(task.cache_folder), task.threads)
     cohort = form_cohort(prepared, task.facts, specs, device)
+    losses = [cohort.loss(spec) for spec in specs]
     plans = [cohort.plan(spec) for spec in specs]
     telling = Telling(cohort.pace.epochs, clock)
-    for member in task.members:
+    for member, loss in zip(task.members, losses, strict=True):
         resolved = cohort.resolved(member.spec, task.threads)
-        yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved)
+        yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved, loss=loss)
         yield from telling.beginning(member.job_id, resolved, prepared)
     spans: dict[Part, slice] = {part: prepared.span(part) for part in PARTS}
     parts = {part: Rows(prepared.features[span].to(device), prepared.labels[span].to(device)) for part, span in spans.items()}
+    learnt = replace(parts["train"], weights=prepared.row_weights(spans["train"]))
 
     def member_is_cancelled(index: int) -> bool:
         return is_cancelled(task.members[index].job_id)
 
-    for event in train(cohort.network, plans, cohort.pace, parts["train"], parts["validation"], member_is_cancelled):
+    for event in train(cohort.network, plans, cohort.pace, learnt, parts["validation"], member_is_cancelled):
         member = task.members[event.member]
         match event:
             case Epoch():
