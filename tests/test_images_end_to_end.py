@@ -2,6 +2,7 @@
 
 from tests.ingest.pictures import picture, tarred_and_zipped, two_classes, zipped
 from tests.server import Server
+from tests.training.images import shaded
 
 
 def test_an_archive_becomes_a_dataset_of_images(server: Server) -> None:
@@ -27,3 +28,26 @@ def test_an_archive_as_the_body_itself_is_taken(server: Server) -> None:
     dataset = server.wait(f"/datasets/{answer.json()['id']}", lambda body: body["state"] != "processing")
 
     assert (dataset["state"], dataset["name"]) == ("ready", "pets")
+
+
+def test_losses_are_compared_on_images(server: Server) -> None:
+    dataset_id = server.upload(zipped(shaded({"dark": 40, "dim": 20, "light": 12})))
+    training = {"max_epochs": 2, "batch_size": 16}
+
+    jobs = [server.submit(dataset_id, loss={"kind": kind}, training=training) for kind in ("cross_entropy", "focal")]
+
+    for job in map(server.finish, jobs):
+        assert job["state"] == "succeeded", job["error"]
+        assert job["spec"]["learner"] == {"kind": "resnet", "depth": 20, "width": 16, "augmentation": "crop_flip"}
+        assert job["spec"]["exclude"] == ["file"]
+        splits = server.read(f"/jobs/{job['id']}/evaluation")["splits"]
+        assert {share["label"]: share["count"] for share in splits["test"]["classes"]} == {"dark": 8, "dim": 4, "light": 2}
+        assert splits["test"]["metrics"]["macro_f1"]["value"] is not None
+
+
+def test_a_plan_for_images_reckons_with_their_pixels(server: Server) -> None:
+    dataset_id = server.upload(zipped(shaded({"dark": 40, "light": 12})))
+
+    plan = server.client.post("/jobs?dry_run=true", json={"dataset_id": dataset_id, "learner": {"kind": "resnet", "depth": 32}}).json()
+
+    assert "52 images of 3 x 8 x 8 bytes" in plan["memory"]["basis"]

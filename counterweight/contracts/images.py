@@ -10,3 +10,6 @@ IMAGE_COLUMN = "image"
 
 SMALLEST_SIDE, LARGEST_SIDE = 8, 256
 """What a user can ask images to be scaled to, in pixels."""
+
+PIXEL_DIGEST_BYTES = 16
+"""Of BLAKE2b over the bytes of an image's pixels, written in hexadecimal."""

@@ -27,11 +27,24 @@ class Mlp(Request):
     numeric_embedding: Literal["auto", "none", "piecewise_linear"] = "auto"
 
 
+class Resnet(Request):
+    """A residual network of `depth` layers for small images, its first stage `width` channels wide.
+
+    While training, images are moved by up to an eighth of their side (`crop`) and mirrored (`flip`), unless `augmentation` says
+    otherwise: leave mirroring out where left and right mean something, as in writing.
+    """
+
+    kind: Literal["resnet"] = "resnet"
+    depth: Literal[20, 32] = 20
+    width: int = Field(default=16, ge=4, le=128)
+    augmentation: Literal["crop_flip", "crop", "none"] = "crop_flip"
+
+
 class Auto(Request):
     """The learner that suits the data; a concrete one is stored with the job when it is submitted."""
 
     kind: Literal["auto"] = "auto"
 
 
-ConcreteLearner = Annotated[Linear | Mlp, Field(discriminator="kind")]
-Learner = Annotated[Auto | Linear | Mlp, Field(discriminator="kind")]
+ConcreteLearner = Annotated[Linear | Mlp | Resnet, Field(discriminator="kind")]
+Learner = Annotated[Auto | Linear | Mlp | Resnet, Field(discriminator="kind")]

@@ -17,8 +17,15 @@ def check_test_dataset(facts: TableFacts, test: TableFacts, left_out: Collection
         found = "has no target" if test.target is None else f"has the target {test.target!r}"
         way = _read_again({"target": facts.target})
         raise _mismatch(f"the test dataset {found}, and the training dataset has {facts.target!r}; {way}")
+    if (test.kind, test.image_size) != (facts.kind, facts.image_size):
+        raise _mismatch(f"the test dataset holds {_content(test)}, and the training dataset {_content(facts)}")
     _check_columns(facts, test, left_out)
     _check_labels(facts, test)
+
+
+def _content(facts: TableFacts) -> str:
+    """Say what rows are; of images with their size, which `options.image_size` sets."""
+    return "a table" if facts.kind == "tabular" else f"images of {facts.image_size} pixels (options.image_size)"
 
 
 def _check_columns(facts: TableFacts, test: TableFacts, left_out: Collection[str]) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from counterweight.contracts.datasets import MOST_CATEGORIES, Column, TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
-from counterweight.contracts.learners import Mlp
+from counterweight.contracts.learners import Mlp, Resnet
+from service.domain import image_networks
 from service.domain.divisions import train_counts
 
 FLOAT_BYTES = 4
@@ -30,6 +31,8 @@ class Memory:
 
 def memory(spec: ResolvedSpec, facts: TableFacts) -> Memory:
     """Return what one trainer of this job holds at once: the encoded table, the network with its optimiser, and a batch."""
+    if isinstance(spec.learner, Resnet):
+        return _of_images(spec, spec.learner, facts)
     features = _features(spec, facts)
     width, classes = inputs(spec, facts), len(facts.classes)
     layers = _layers(spec, width, features)
@@ -45,6 +48,18 @@ def memory(spec: ResolvedSpec, facts: TableFacts) -> Memory:
     )
     member = probabilities + network + activations
     return Memory(TRAINER_BYTES + table + member, basis, member)
+
+
+def _of_images(spec: ResolvedSpec, learner: Resnet, facts: TableFacts) -> Memory:
+    side, classes, batch = facts.image_size or 0, len(facts.classes), batch_rows(spec, facts)
+    parameters = image_networks.parameters(learner, classes)
+    activations = image_networks.activations(learner, side)
+    member = (2 * facts.rows * classes + COPIES * parameters + batch * activations) * FLOAT_BYTES
+    basis = (
+        f"{TRAINER_BYTES // 10**6} MB for a trainer, {facts.rows:,} images of 3 x {side} x {side} bytes and their probabilities, "
+        f"{COPIES} times {parameters:,} parameters, a batch of {batch:,} with {activations:,} numbers each; roughly"
+    )
+    return Memory(TRAINER_BYTES + facts.rows * 3 * side**2 + member, basis, member)
 
 
 def inputs(spec: ResolvedSpec, facts: TableFacts) -> int:

@@ -5,17 +5,20 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
-from counterweight.contracts.jobs import JobSpec, ResolvedSpec
-from counterweight.contracts.learners import Auto, ConcreteLearner, Linear, Mlp
+from counterweight.contracts.images import IMAGE_COLUMN
+from counterweight.contracts.jobs import JobSpec, ResolvedSpec, Training
+from counterweight.contracts.learners import Linear
 from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, ResolvedLoss, resolve_loss
 from counterweight.contracts.splits import ColumnSplit, column_of
 from counterweight.contracts.terms import ClassCounts, LossMismatch
 from service.domain.apart import check_test_dataset
 from service.domain.divisions import ColumnRoles, estimate_notes, known_column, settled_split, train_counts
 from service.domain.errors import Invalid
+from service.domain.learners import settled_learner
 from service.domain.row_weights import check_weight_column, weight_notes
 from service.domain.subgroups import check_columns_told_of
 
+SGD_LEARNING_RATE = 0.1
 MOST_NUMERIC_CLASSES = 100
 """A numeric target of more distinct values is a quantity: predicting it is regression."""
 
@@ -56,8 +59,8 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
         "name": spec.name or f"{spec.loss.kind} on {chosen.name}"[:200].rstrip(),
         "target": target,
         "exclude": exclude,
-        "learner": _learner(spec, facts),
-        "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(int(counts.total))}),
+        "learner": settled_learner(spec.learner, facts),
+        "training": _training(spec, counts),
         "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
     }
     return ResolvedSpec(**settled), loss
@@ -147,16 +150,19 @@ def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: s
                 f"/exclude/{index}", "target_excluded", f"{name!r} is the target; it is never a feature and cannot be excluded"
             )
     used = [column for column in (column_of(spec.split), spec.weight_column) if column is not None]
-    excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *used]))
+    beside = [name for name in names if name not in (IMAGE_COLUMN, target)] if facts.kind == "image" else []
+    excluded = list(dict.fromkeys([*chosen.exclude, *spec.exclude, *used, *beside]))
     if not set(names) - {target, *excluded}:
         raise Invalid.at("/exclude", "no_features", "no column is left to learn from; exclude fewer")
     return excluded
 
 
-def _learner(spec: JobSpec, facts: TableFacts) -> ConcreteLearner:
-    if facts.kind == "image":
-        raise Invalid.at("/dataset_id", "learner_mismatch", "the dataset holds images, and the learners of this release train on tables")
-    return Mlp() if isinstance(spec.learner, Auto) else spec.learner
+def _training(spec: JobSpec, counts: ClassCounts) -> Training:
+    """Return the training's settings with what depends on the rows, or on another setting, filled in."""
+    told = spec.training
+    is_open = told.optimizer == "sgd" and "learning_rate" not in told.model_fields_set
+    rate = SGD_LEARNING_RATE if is_open else told.learning_rate
+    return told.model_copy(update={"batch_size": told.batch_size or _batch_size(int(counts.total)), "learning_rate": rate})
 
 
 def _batch_size(rows: int) -> int:

@@ -72,10 +72,34 @@ def test_of_images_no_column_can_be_told(asked: dict[str, Any]) -> None:
     assert caught.value.errors[0].pointer == f"/evaluation/{next(iter(asked))}"
 
 
-def test_images_need_a_learner_of_images() -> None:
-    refused = refusal(facts(kind="image", image_size=32))
+def images(side: int = 32) -> TableFacts:
+    types = {"image": "image", "file": "text", "patient": "categorical", "label": "categorical"}
+    columns = [Column.model_validate({"name": name, "type": kind, "missing": 0, "distinct": 9}) for name, kind in types.items()]
+    return facts(kind="image", image_size=side, columns=columns)
 
-    assert (refused.errors[0].pointer, refused.code) == ("/dataset_id", "learner_mismatch")
+
+def test_images_are_trained_on_by_a_residual_network_and_by_nothing_beside_them() -> None:
+    spec = settled(images())
+
+    assert (spec.learner.kind, spec.exclude) == ("resnet", ["file", "patient"])
+
+
+@pytest.mark.parametrize(("table", "kind"), [(images(), "mlp"), (images(), "linear"), (facts(), "resnet")])
+def test_a_learner_goes_with_tables_or_with_images(table: TableFacts, kind: str) -> None:
+    refused = refusal(table, learner={"kind": kind})
+
+    assert (refused.errors[0].pointer, refused.code) == ("/learner", "learner_mismatch")
+
+
+def test_gradient_descent_has_a_learning_rate_of_its_own() -> None:
+    assert settled(training={"optimizer": "sgd"}).training.learning_rate == 0.1
+    assert settled(training={"optimizer": "sgd", "learning_rate": 3e-3}).training.learning_rate == 3e-3
+    assert settled().training.learning_rate == 3e-3
+
+
+def test_test_images_have_the_size_of_the_others() -> None:
+    assert "options.image_size" in mismatch(images(side=64), images()).detail
+    assert "images" in mismatch(facts(), images()).detail
 
 
 def test_settling_a_settled_job_changes_nothing() -> None:

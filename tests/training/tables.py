@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from counterweight.contracts.datasets import ClassShare, Column, ColumnType, TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.messages import Member, TrainerTask
+from workers.training.encoding import Encoding
+from workers.training.prepared import Prepared
 
 Cells = Mapping[str, Sequence[Any]]
 
@@ -98,3 +100,9 @@ def make_spec(**changes: Any) -> ResolvedSpec:
     training = {"max_epochs": 8, "batch_size": 64} | changes.pop("training", {})
     plain = {"name": "a job", "dataset_id": "ds_1", "target": "event", "learner": {"kind": "mlp", "width": 16}, "training": training}
     return ResolvedSpec.model_validate(plain | changes)
+
+
+def encoded_names(found: Prepared) -> list[str]:
+    """Return the columns that a network sees."""
+    assert isinstance(found.encoding, Encoding)
+    return [column.name for column in found.encoding.columns]

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from counterweight.contracts.datasets import ColumnOptions, DatasetOptions
-from counterweight.contracts.images import IMAGE_COLUMN, PIXELS_FILE, PIXELS_NAME
+from counterweight.contracts.images import IMAGE_COLUMN, PIXEL_DIGEST_BYTES, PIXELS_FILE, PIXELS_NAME
 from workers.ingest.cells import Notation
 from workers.ingest.errors import Unreadable, shown
 from workers.ingest.formats import Found
@@ -23,7 +23,6 @@ from workers.ingest.sources import Source
 PIXEL_BYTES_LIMIT = 16 << 30
 _RELATION = "images"
 _ROWS_AT_ONCE = 10_000
-_DIGEST_BYTES = 16
 
 
 def open_images(path: Path, found: Found, database: duckdb.DuckDBPyConnection, options: DatasetOptions, workspace: Path) -> Source:
@@ -73,7 +72,7 @@ def write_pixels(path: Path, images: Iterator[Pixels], shape: tuple[int, int, in
         file.write(struct.pack("<Q", len(header)) + header)
         for pixels in images:
             content = pixels.tobytes()
-            digests.append(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest())
+            digests.append(hashlib.blake2b(content, digest_size=PIXEL_DIGEST_BYTES).hexdigest())
             file.write(content)
     return digests
 

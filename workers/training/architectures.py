@@ -1,17 +1,27 @@
-"""Which network a learner becomes on a table."""
+"""Which network a learner becomes on a table or on images."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Annotated
 
-from counterweight.contracts.learners import ConcreteLearner, Linear
+from pydantic import Field
+
+from counterweight.contracts.learners import ConcreteLearner, Linear, Resnet
+from workers.training.encoding import Encoding
+from workers.training.image_encoding import ImageEncoding
 from workers.training.mlp import MlpNetwork
+from workers.training.resnet import ResnetNetwork
 
-AnyNetwork: TypeAlias = MlpNetwork
+AnyEncoding = Encoding | ImageEncoding
+AnyNetwork = Annotated[MlpNetwork | ResnetNetwork, Field(discriminator="kind")]
 """Every architecture: a model's description holds one of them, told apart by `kind`."""
 
 
-def network_of(learner: ConcreteLearner, inputs: int, edges: Sequence[Sequence[float]], classes: int, cosine: bool = False) -> AnyNetwork:
-    """Return a learner's network for so many inputs, of which the first are numbers that `edges` cut into pieces."""
+def network_of(learner: ConcreteLearner, encoding: AnyEncoding, classes: int, cosine: bool = False) -> AnyNetwork:
+    """Return a learner's network on what the encoding makes of rows; ValueError where the two do not go together."""
+    if isinstance(encoding, ImageEncoding) and isinstance(learner, Resnet):
+        return _resnet(learner, encoding, classes, cosine)
+    if isinstance(encoding, ImageEncoding) or isinstance(learner, Resnet):
+        raise ValueError(f"{learner.kind} is no learner for {'images' if isinstance(encoding, ImageEncoding) else 'tables'}")
+    inputs, edges = encoding.width, encoding.edges
     if isinstance(learner, Linear):
         if cosine:
             raise ValueError("a cosine head needs features that were learnt: without hidden layers it has only the rows' directions")
@@ -19,4 +29,17 @@ def network_of(learner: ConcreteLearner, inputs: int, edges: Sequence[Sequence[f
     cuts = () if learner.numeric_embedding == "none" else tuple(map(tuple, edges))
     return MlpNetwork(
         inputs=inputs, classes=classes, hidden=(learner.width,) * learner.depth, dropout=learner.dropout, edges=cuts, cosine=cosine
+    )
+
+
+def _resnet(learner: Resnet, encoding: ImageEncoding, classes: int, cosine: bool) -> ResnetNetwork:
+    return ResnetNetwork(
+        classes=classes,
+        side=encoding.image_size,
+        depth=learner.depth,
+        width=learner.width,
+        mean=encoding.mean,
+        std=encoding.std,
+        augmentation=learner.augmentation,
+        cosine=cosine,
     )

@@ -16,6 +16,7 @@ from counterweight.contracts.terms import ClassCounts, LossMismatch
 from workers.training.architectures import AnyNetwork, network_of
 from workers.training.errors import UnusableData
 from workers.training.loop import Pace, Trained
+from workers.training.mlp import MlpNetwork
 from workers.training.population import Plan
 from workers.training.prepared import Prepared
 from workers.training.subject import Subject
@@ -54,6 +55,7 @@ class Cohort:
             seed=spec.training.seed,
             stopping=self._stopping(spec),
             positive=subject.positive,
+            optimizer=spec.training.optimizer,
             deferred=spec.loss.deferred_terms(counts),
         )
 
@@ -92,7 +94,7 @@ class Cohort:
     def resolved(self, spec: ResolvedSpec, threads: int) -> Resolved:
         """Return what only training could choose."""
         learner = spec.learner
-        if isinstance(learner, Mlp):
+        if isinstance(learner, Mlp) and isinstance(self.network, MlpNetwork):
             learner = learner.model_copy(update={"numeric_embedding": "piecewise_linear" if self.network.pieces else "none"})
         is_cuda = self.device.type == "cuda"
         return Resolved(
@@ -126,9 +128,7 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
     return Cohort(
         prepared=prepared,
         facts=facts,
-        network=network_of(
-            first.learner, prepared.encoding.width, prepared.encoding.edges, len(prepared.classes), cosine=first.loss.has_cosine_head
-        ),
+        network=network_of(first.learner, prepared.encoding, len(prepared.classes), cosine=first.loss.has_cosine_head),
         pace=Pace(
             epochs=first.training.max_epochs,
             batch_size=min(rows, first.training.batch_size or min(256, max(32, rows // 50))),

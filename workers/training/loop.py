@@ -4,12 +4,12 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from counterweight.contracts.jobs import Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from workers.training.errors import Diverged
 from workers.training.networks import Architecture, one_voice
@@ -19,6 +19,8 @@ from workers.training.validation import Watch, validation_values
 CANCEL_POLL_S = 0.5
 FORWARD_FLOATS = 16_000_000
 """Numbers in the widest layer of one forward pass without gradients."""
+WARM_UP_EPOCHS = 5
+"""Of the schedule `step`."""
 _FIRST_LOSS_TOLERANCE = 1e-3
 _WEIGHTS, _ORDER, _DRAWS = range(3)
 
@@ -38,7 +40,7 @@ class Pace:
 
     epochs: int
     batch_size: int
-    schedule: Literal["flat_cosine", "cosine", "constant"]
+    schedule: Schedule
 
 
 @dataclass(frozen=True)
@@ -257,11 +259,22 @@ class _Course:
 def learning_rate_factor(pace: Pace, epoch: float) -> float:
     """Return the share of the learning rate in force `epoch` epochs after the start."""
     progress = epoch / pace.epochs
+    if pace.schedule == "step":
+        return _stepped_factor(int(epoch) + 1, pace.epochs)
     if pace.schedule == "flat_cosine":
         progress = max(0.0, 2 * progress - 1)
     if pace.schedule == "constant":
         progress = 0.0
     return (1 + math.cos(math.pi * progress)) / 2
+
+
+def _stepped_factor(epoch: int, epochs: int) -> float:
+    """Return the share in the `epoch`-th epoch: the steps of Cao et al., 2019 (arXiv:1906.07413), at 160 and 180 of 200 epochs."""
+    if 10 * epoch > 9 * epochs:
+        return 1e-4
+    if 10 * epoch > 8 * epochs:
+        return 1e-2
+    return min(1.0, epoch / WARM_UP_EPOCHS)
 
 
 def first_deferred_epoch(epochs: int) -> int:

@@ -83,7 +83,7 @@ class MlpNetwork(Architecture):
             if draws is not None and self.dropout > 0:
                 hidden = hidden * kept(hidden, self.dropout, draws)
         if self.cosine:
-            return torch.bmm(_directions(hidden, 2), _directions(weights[-1], 1))[:, None]
+            return torch.bmm(directions(hidden, 2), directions(weights[-1], 1))[:, None]
         multiply = narrow if self.hidden else torch.baddbmm
         return multiply(blocks[f"layer{self.head}.bias"], hidden, weights[-1])[:, None]
 
@@ -125,6 +125,6 @@ class _Narrow(torch.autograd.Function):
         return gradient.sum(1, keepdim=True), torch.bmm(gradient, weight.transpose(1, 2)), of_weight
 
 
-def _directions(vectors: Tensor, dim: int) -> Tensor:
+def directions(vectors: Tensor, dim: int) -> Tensor:
     """Return the vectors along `dim` at length 1; the zero vector stays, with a finite gradient."""
     return vectors * (vectors.square().sum(dim, keepdim=True) + _SHORTEST).rsqrt()

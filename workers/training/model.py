@@ -15,12 +15,12 @@ from counterweight.contracts.evaluation import ThresholdChoice
 from counterweight.contracts.messages import StoredFile
 from counterweight.contracts.terms import LossTerms
 from workers.training import calibrators
-from workers.training.architectures import AnyNetwork
+from workers.training.architectures import AnyEncoding, AnyNetwork
 from workers.training.calibrators import Calibrator
 from workers.training.correction import Base, log_probabilities
 from workers.training.deciding import decide
-from workers.training.encoding import Encoding
 from workers.training.files import store
+from workers.training.image_encoding import ImageEncoding
 from workers.training.loop import all_logits
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
@@ -51,7 +51,7 @@ class ModelDescription(View):
     base: Base
     calibrator: Calibrator
     threshold: ThresholdChoice
-    encoding: Encoding
+    encoding: AnyEncoding
     best_epoch: int
     notes: list[str]
 
@@ -63,9 +63,12 @@ class Model:
     description: ModelDescription
     parameters: Tensor
 
-    def log_probabilities(self, table: pa.Table) -> NDArray[np.float64]:
-        """Return the log-probabilities (rows, classes) of a table that has the feature columns."""
-        features = torch.from_numpy(self.description.encoding.encode(table))
+    def log_probabilities(self, rows: pa.Table | Tensor) -> NDArray[np.float64]:
+        """Return the log-probabilities (rows, classes) of a table that has the feature columns, or of pixels (rows, 3, side, side)."""
+        encoding = self.description.encoding
+        if isinstance(rows, Tensor) != isinstance(encoding, ImageEncoding):
+            raise TypeError(f"the model takes {'pixels' if isinstance(encoding, ImageEncoding) else 'a table'}")
+        features = rows if isinstance(encoding, ImageEncoding) else torch.from_numpy(encoding.encode(rows))
         logits = all_logits(self.description.network, self.parameters, features)[0].double().numpy()
         terms = LossTerms(**dict(self.description.terms))
         return calibrators.apply(self.description.calibrator, log_probabilities(logits, terms, self.description.base))

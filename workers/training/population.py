@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from counterweight.contracts.jobs import EarlyStopping
+from counterweight.contracts.jobs import EarlyStopping, Optimizer
 from counterweight.contracts.terms import LossTerms
 from workers.training.loss import StackedTerms, example_loss
+from workers.training.momentum import Momentum
 from workers.training.networks import Architecture
 
 CLIP_NORM = 1.0
@@ -31,6 +32,7 @@ class Plan:
     seed: int
     stopping: EarlyStopping | None
     positive: int | None
+    optimizer: Optimizer = "adamw"
     deferred: LossTerms | None = None
 
 
@@ -66,13 +68,16 @@ class Population:
         self._parameters, self._means, self._squares = parameters, means, squares
         self._gradients = torch.zeros_like(parameters)
         # Leaves that share the matrix's memory: the graph sees single weights and biases, everything after it one matrix.
-        self._blocks = {name: block.detach() for name, block in self._network.views(parameters).items()}
+        # By `data`, which has a version of its own: a network may move its buffers between its forward and its backward pass.
+        self._blocks = {name: block.data for name, block in self._network.views(parameters).items()}
         learnt = [block.name for block in self._network.blocks if block.role != "buffer"]
         self._leaves = [self._blocks[name].requires_grad_() for name in learnt]
         of_gradients = self._network.views(self._gradients)
         self._leaf_gradients = [of_gradients[name] for name in learnt]
         self.use(terms)
         self._ema = torch.tensor([[plan.ema] for plan in plans], dtype=parameters.dtype, device=parameters.device)
+        # The recipes of SGD know no clipping: with its large steps it would be at work all the time.
+        self._clips = plans[0].optimizer != "sgd"
         self._groups = _groups(plans, self._network, (parameters, self._gradients, means, squares), self._steps)
 
     def step(self, features: Tensor, targets: Tensor, rate: float, weights: Tensor | None = None) -> Tensor:
@@ -87,8 +92,9 @@ class Population:
         gradients = torch.autograd.grad(sums.sum() / targets.shape[-1], self._leaves)
         for block, gradient in zip(self._leaf_gradients, gradients, strict=True):
             block.copy_(gradient)
-        norms = self._gradients.norm(dim=1, keepdim=True)
-        self._gradients.mul_((CLIP_NORM / (norms + 1e-6)).clamp_max(1.0))
+        if self._clips:
+            norms = self._gradients.norm(dim=1, keepdim=True)
+            self._gradients.mul_((CLIP_NORM / (norms + 1e-6)).clamp_max(1.0))
         for group in self._groups:
             group.step(rate)
         self._steps += 1
@@ -156,16 +162,22 @@ class _Group:
             )
 
 
-def _groups(plans: Sequence[Plan], network: Architecture, matrices: tuple[Tensor, Tensor, Tensor, Tensor], steps: int) -> list[_Group]:
+_OPTIMIZERS: dict[Optimizer, type[_Group | Momentum]] = {"adamw": _Group, "sgd": Momentum}
+
+
+def _groups(
+    plans: Sequence[Plan], network: Architecture, matrices: tuple[Tensor, Tensor, Tensor, Tensor], steps: int
+) -> list[_Group | Momentum]:
     """Return the groups of the optimiser: a member's weights, and its biases, which do not decay; buffers are in none.
 
     They are tensors of their own: the fused kernel cuts a member's numbers alike wherever it stands in the stack.
     """
-    groups: dict[tuple[float, float], _Group] = {}
+    kind = _OPTIMIZERS[plans[0].optimizer]
+    groups: dict[tuple[float, float], _Group | Momentum] = {}
     for place, plan in enumerate(plans):
         for part, decay in ((slice(network.decayed), plan.weight_decay), (slice(network.decayed, network.trained), 0.0)):
             key = (plan.learning_rate, decay)
-            group = groups.setdefault(key, _Group(*key, [], [], [], [], []))
+            group = groups.setdefault(key, kind(*key, [], [], [], [], []))
             fields = (group.parameters, group.gradients, group.means, group.squares)
             for field, matrix in zip(fields, matrices, strict=True):
                 field.append(matrix[place, part])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -15,20 +16,24 @@ from torch import Tensor
 
 from counterweight.contracts.base import View
 from counterweight.contracts.datasets import TableFacts
+from counterweight.contracts.images import IMAGE_COLUMN
 from counterweight.contracts.jobs import ResolvedSpec
-from counterweight.contracts.splits import PARTS, Part, column_of
-from workers.training import dividing, encoding, table
+from counterweight.contracts.splits import PARTS, Part, PartCounts, column_of
+from workers.training import dividing, encoding, image_encoding, table
+from workers.training.architectures import AnyEncoding
 from workers.training.dividing import Divisible, divide, notes_on_test_rows
 from workers.training.errors import UnusableData
 from workers.training.files import digest, write_whole
+from workers.training.image_encoding import ImageEncoding, check_pixels, fit_images, open_pixels
 from workers.training.row_weights import check_class_weights, row_weights
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Features (rows, width), labels and row numbers in the file they come from, training rows first, then validation, then test.
+    """Features (rows, width) or pixels (rows, 3, side, side), labels and row numbers in the file they come from.
 
-    `weights` tell how much each training and validation row counts, where the job names a column of them.
+    Training rows come first, then validation, then test. `weights` tell how much each training and validation row counts, where the job
+    names a column of them.
     """
 
     features: Tensor
@@ -36,7 +41,7 @@ class Prepared:
     rows: Tensor
     part_rows: tuple[int, int, int]
     classes: tuple[str, ...]
-    encoding: encoding.Encoding
+    encoding: AnyEncoding
     notes: list[str]
     weights: Tensor | None = None
 
@@ -67,7 +72,7 @@ class _Description(View):
     sha256: str
     part_rows: tuple[int, int, int]
     classes: tuple[str, ...]
-    encoding: encoding.Encoding
+    encoding: AnyEncoding
     notes: list[str]
 
 
@@ -88,13 +93,13 @@ def prepare(
             f"target {spec.target!r} is not the one the dataset was read with ({facts.target!r})", "read the dataset again with it"
         )
     key = _key(file, test_file, facts, spec)
-    found = _load(cache_folder, key)
+    found = _load(cache_folder, key, file, test_file)
     if found is not None:
         return found
     prepared = _make(file, test_file, facts, spec, threads)
     _store(cache_folder, key, prepared)
     # Through the file also the first time: all jobs then share its pages.
-    return _load(cache_folder, key) or prepared
+    return _load(cache_folder, key, file, test_file) or prepared
 
 
 def _key(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: ResolvedSpec) -> str:
@@ -108,7 +113,7 @@ def _key(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec: 
         "exclude": sorted(set(spec.exclude)),
         "weights": spec.weight_column,
         "split": spec.split.model_dump(mode="json"),
-        "encoding": encoding.VERSION,
+        "encoding": [encoding.VERSION, image_encoding.VERSION],
         "division": dividing.VERSION,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -124,15 +129,14 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
     divisible = Divisible(whole, labels, classes, facts.columns, columns)
     divided = divide(divisible, spec.split)
     parts, notes = divided.parts, divided.notes
-    fitted = encoding.fit_encoding(whole, columns, np.flatnonzero(parts == 0))
     order = np.argsort(parts, kind="stable")
     counts = np.bincount(parts, minlength=len(PARTS)).tolist()
-    features, labels, rows = fitted.encode(whole)[order], labels[order], order
+    labels, rows, apart = labels[order], order, None
     if test_file is not None:
         apart = table.read_table(test_file.path, columns, spec.target, threads)
         test_labels = _labels(table.column_codes(apart, spec.target), classes, spec.target)
         notes = [*notes, *notes_on_test_rows(divisible, parts, replace(divisible, table=apart, labels=test_labels))]
-        features, labels = np.concatenate([features, fitted.encode(apart)]), np.concatenate([labels, test_labels])
+        labels = np.concatenate([labels, test_labels])
         rows, counts[-1] = np.concatenate([order, np.arange(len(apart))]), len(apart)
     for part, count in zip(PARTS, counts, strict=True):
         if count == 0:
@@ -141,16 +145,39 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
     if spec.weight_column is not None:
         weights = row_weights(whole, spec.weight_column)[order][: counts[0] + counts[1]]
         check_class_weights(weights[: counts[0]], labels[: counts[0]], classes)
+    part_rows, train = (counts[0], counts[1], counts[2]), np.flatnonzero(parts == 0)
+    fitted: AnyEncoding
+    if facts.kind == "image":
+        fitted = fit_images(_checked_pixels(file, whole), train)
+        if test_file is not None and apart is not None:
+            _checked_pixels(test_file, apart)
+        features = _gathered_pixels(file, test_file, torch.from_numpy(rows), part_rows)
+    else:
+        fitted = encoding.fit_encoding(whole, columns, train)
+        features = torch.from_numpy(np.concatenate([fitted.encode(whole)[order], *([] if apart is None else [fitted.encode(apart)])]))
     return Prepared(
-        features=torch.from_numpy(features),
+        features=features,
         labels=torch.from_numpy(labels),
         rows=torch.from_numpy(rows),
-        part_rows=(counts[0], counts[1], counts[2]),
+        part_rows=part_rows,
         classes=classes,
         encoding=fitted,
         notes=[*notes, *fitted.notes],
         weights=None if weights is None else torch.from_numpy(weights),
     )
+
+
+def _checked_pixels(file: TableFile, rows: pa.Table) -> Tensor:
+    cells, pixels = table.column_codes(rows, IMAGE_COLUMN), open_pixels(file.path)
+    check_pixels(pixels, [cells.texts[code] for code in cells.codes])
+    return pixels
+
+
+def _gathered_pixels(file: TableFile, test_file: TableFile | None, rows: Tensor, part_rows: PartCounts) -> Tensor:
+    """Return the pixels of `rows`, of which the test rows may be those of another file."""
+    own = len(rows) if test_file is None else len(rows) - part_rows[-1]
+    pixels = open_pixels(file.path)[rows[:own]]
+    return pixels if test_file is None else torch.cat([pixels, open_pixels(test_file.path)[rows[own:]]])
 
 
 def _labels(cells: table.Codes, classes: tuple[str, ...], target: str) -> NDArray[np.int64]:
@@ -164,7 +191,9 @@ def _labels(cells: table.Codes, classes: tuple[str, ...], target: str) -> NDArra
 
 
 def _store(folder: Path, key: str, prepared: Prepared) -> None:
-    tensors = {"features": prepared.features, "labels": prepared.labels, "rows": prepared.rows}
+    tensors = {"labels": prepared.labels, "rows": prepared.rows}
+    if not isinstance(prepared.encoding, ImageEncoding):  # pixels lie on the disk already, and would be there again for every split
+        tensors["features"] = prepared.features
     if prepared.weights is not None:
         tensors["weights"] = prepared.weights
     sha256 = write_whole(folder / f"{key}.safetensors", save(tensors))
@@ -174,20 +203,25 @@ def _store(folder: Path, key: str, prepared: Prepared) -> None:
     write_whole(folder / f"{key}.json", description.model_dump_json().encode())
 
 
-def _load(folder: Path, key: str) -> Prepared | None:
-    """Return what the cache holds under `key`, memory-mapped; None when it is absent, torn or not what its description says."""
+def _load(folder: Path, key: str, file: TableFile, test_file: TableFile | None) -> Prepared | None:
+    """Return what the cache holds under `key`, memory-mapped; None when it is absent, torn or not what its description says.
+
+    Pixels are gathered from where they were read to.
+    """
     path = folder / f"{key}.safetensors"
     try:
         description = _Description.model_validate_json((folder / f"{key}.json").read_bytes())
-        if description.key != key or description.encoding.version != encoding.VERSION or digest(path) != description.sha256:
+        if description.key != key or digest(path) != description.sha256:
             return None
         tensors = load_file(path)
     except (OSError, ValidationError, SafetensorError):
         return None
+    rows = tensors["rows"]
+    is_of_images = isinstance(description.encoding, ImageEncoding)
     return Prepared(
-        features=tensors["features"],
+        features=_gathered_pixels(file, test_file, rows, description.part_rows) if is_of_images else tensors["features"],
         labels=tensors["labels"],
-        rows=tensors["rows"],
+        rows=rows,
         part_rows=description.part_rows,
         classes=description.classes,
         encoding=description.encoding,

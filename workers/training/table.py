@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from counterweight.contracts.datasets import Column
 from workers.training.errors import UnusableData
 
-TEXT_TYPES = ("categorical", "text")
+TEXT_TYPES = ("categorical", "text", "image")
+"""Columns of text in the canonical table; an image stands there as the digest of its pixels."""
 
 
 @dataclass(frozen=True)
