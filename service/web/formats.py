@@ -1,10 +1,12 @@
 """How numbers, times and settings are written for people."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
+
+from counterweight.contracts.evaluation import ColumnImportance
 
 LOSS_NAMES = {
     "cross_entropy": "Cross-entropy",
@@ -29,6 +31,7 @@ METRIC_NAMES = {
     "kappa": "Cohen's kappa",
     "macro_roc_auc_ovr": "Macro ROC AUC",
     "macro_f1": "Macro F1",
+    "macro_average_precision": "Macro average precision",
 }
 
 REASONS = {
@@ -53,6 +56,10 @@ POLICY_NAMES = {
     "min_cost": "lowest cost",
 }
 """Here and in `charts/threshold.js`."""
+
+TOLD_OF_SUBGROUPS = ("average_precision", "recall", "precision", "specificity", "log_loss")
+TOLD_OF_SEVERAL = ("macro_average_precision", "macro_f1", "macro_recall", "accuracy", "log_loss")
+"""Metrics in the table of subgroups, of two classes and of several: as many as fit beside each other."""
 
 OFFSETS_REASONS = {
     "no_gain": "offsets gain nothing on rows they were not fitted on",
@@ -147,6 +154,17 @@ def reason(code: str) -> str:
     return f"class {label!r} has no rows here" if head == "class_absent" else REASONS.get(head, words(head).lower())
 
 
+def ends_of_falls(columns: Sequence[ColumnImportance]) -> tuple[float, float]:
+    """Between which numbers all falls and their deviations lie, and nought."""
+    least = min(0.0, *(column.mean - column.sd for column in columns))
+    return least, max(least + 1e-9, *(column.mean + column.sd for column in columns))
+
+
+def told_of_subgroups(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which of a part's metrics its subgroups are told by, the first of them with a bar."""
+    return TOLD_OF_SUBGROUPS if "average_precision" in metrics else TOLD_OF_SEVERAL
+
+
 def offsets_reason(code: str) -> str:
     """Why several classes have no offsets."""
     return OFFSETS_REASONS.get(code, words(code).lower())
@@ -183,11 +201,12 @@ def hyphened(name: str) -> str:
     return name.replace("_", "-")
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     function.__name__: function
     for function in (
         *(number, score, percent, count, size, duration, ago, instant, loss_name),
-        *(metric_name, policy_name, words, reason, parameters, setting, hyphened),
+        *(ends_of_falls, told_of_subgroups),
+        *(metric_name, policy_name, words, reason, offsets_reason, parameters, setting, hyphened),
     )
 }
 """What templates write values with."""

@@ -117,8 +117,9 @@ def world(server: Server) -> World:
     dataset_id = server.upload(two_blobs(300, 40), target="event")
     by_colour = server.upload(two_blobs(300, 40), target="colour")
     broken = server.client.post("/datasets", files={"file": ("broken.csv", b"a,b\n1,2\n3,4,5\n")}).json()["id"]
-    job_id = server.submit(dataset_id, loss={"kind": "focal"}, labels={"team": "risk"}, **quick)
-    several_id = server.submit(by_colour, loss={"kind": "balanced_cross_entropy"}, **quick)
+    told = {"permutation_importance": True, "subgroups": ["colour", "a"]}
+    job_id = server.submit(dataset_id, loss={"kind": "focal"}, labels={"team": "risk"}, evaluation=told, **quick)
+    several_id = server.submit(by_colour, loss={"kind": "balanced_cross_entropy"}, evaluation={"subgroups": ["event"]}, **quick)
     for each in (job_id, several_id):
         server.finish(each)
     endless = {"max_epochs": 100_000, "early_stopping": None}

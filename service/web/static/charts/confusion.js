@@ -29,7 +29,9 @@ class Confusion extends EvaluationFigure {
   }
 
   about() {
-    return this.store.isBinary ? "Rows by class and call, at the threshold" : "Rows by class and by the likeliest class";
+    if (this.store.isBinary) return "Rows by class and call, at the threshold";
+    const isShifted = Object.values(this.store.evaluation.threshold.offsets ?? {}).some((offset) => offset !== 0);
+    return `Rows by class and by the likeliest class${isShifted ? ", after offsets" : ""}`;
   }
 
   mark() {
