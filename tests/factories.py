@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import ClassShare, Column, DatasetOptions, DatasetState
@@ -14,11 +15,14 @@ from counterweight.contracts.jobs import JobState, ResolvedSpec
 from counterweight.contracts.loss_resolution import resolve_loss
 from counterweight.contracts.problems import Problem, problem_type
 from counterweight.contracts.splits import Part
+from counterweight.contracts.studies import StudySpec
 from counterweight.contracts.terms import ClassCounts
 from service.domain import lifecycle
+from service.domain import studies as domain_studies
 from service.domain.cohorts import cohort_key
-from service.persistence import datasets, events
-from service.persistence.tables import DEFAULT_PROJECT, Agent, Attempt, Dataset, Job, MetricPoint, Project
+from service.domain.submission import DatasetChoices
+from service.persistence import datasets, events, studies
+from service.persistence.tables import DEFAULT_PROJECT, Agent, Attempt, Dataset, Job, MetricPoint, Project, Study
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _seconds = itertools.count()
@@ -162,6 +166,32 @@ def make_job(
         _move(session, job, step, agent)
     session.flush()
     return job
+
+
+def make_study(
+    session: Session,
+    dataset: Dataset | None = None,
+    *,
+    losses: Sequence[Mapping[str, Any]] = ({"kind": "cross_entropy"}, {"kind": "focal"}),
+    seeds: Sequence[int] = (0, 1),
+    **spec: Any,
+) -> Study:
+    """A study of queued jobs, made as the service makes it."""
+    moment = next_moment()
+    dataset = dataset or make_dataset(session)
+    body = {"base": {"dataset_id": dataset.id}, "losses": list(losses), "seeds": list(seeds), **spec}
+    plan = domain_studies.settle(StudySpec.model_validate(body), datasets.facts(dataset), DatasetChoices.of(dataset.name, dataset.options))
+    return studies.add(session, new_id("stu", moment), dataset, plan, traceparent=None, created_by=None, now=moment)
+
+
+def end_jobs(session: Session, study: Study, states: Sequence[JobState]) -> list[Job]:
+    """End the study's queued jobs, the first ones first, each in the state given for it; `running` leaves it so."""
+    queued = select(Job).where(Job.study_id == study.id, Job.state == "queued").order_by(Job.id)
+    jobs = list(session.scalars(queued.limit(len(states))))
+    for job, state in zip(jobs, states, strict=True):
+        for step in _way_to(state):
+            _move(session, job, step, None)
+    return jobs
 
 
 def add_points(session: Session, job: Job, series: str, values: Sequence[float]) -> None:

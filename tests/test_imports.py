@@ -19,6 +19,7 @@ RULES = {
     "service.supervisor": ["workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "workers.agent": ["service.api", "fastapi", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "workers.training.trainer": ["service", "sqlalchemy", "fastapi", "httpx", "duckdb", "pandas", "sklearn", "ray"],
+    "workers.comparison": ["service", "sqlalchemy", "fastapi", "httpx", "torch", "duckdb", "pandas", "ray"],
     "workers.ingest.reader": ["service", "sqlalchemy", "fastapi", "httpx", "torch", "pandas", "ray"],
     # A fork of a process in which pyarrow or scikit-learn has started threads can hang.
     "workers.warm": ["service", "sqlalchemy", "fastapi", "pyarrow", "sklearn", "duckdb", "pandas", "ray"],

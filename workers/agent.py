@@ -18,12 +18,13 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask
 from service.domain.errors import LostClaim
-from service.persistence import agents, attempts, changes, housekeeping, queue, recording
+from service.persistence import agents, attempts, changes, comparing, housekeeping, queue, recording
 from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
 from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Dataset
+from workers.comparisons import Comparing
 from workers.devices import Slot
 from workers.processes import Child, IngestProcess, Nursery
 from workers.pulse import Pulse
@@ -61,6 +62,7 @@ class Agent:
         self._nursery = Nursery()
         self._trainings: list[Training] = []
         self._readings: dict[str, Reading] = {}
+        self._comparisons: dict[str, Comparing] = {}
         self._stop = threading.Event()
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._id = ""
@@ -95,29 +97,39 @@ class Agent:
             self._should_look, self._looked_at = False, time.monotonic()
             for step in (self._give_back_strays, self._claim_what_fits, self._pass_on_cancels, self._tidy):
                 self._patiently(step)
-        running: list[Training | Reading] = [*self._trainings, *self._readings.values()]
+        running: list[Training | Reading | Comparing] = [*self._trainings, *self._readings.values(), *self._comparisons.values()]
         children = {child.process.connection: child for child in running}
         ready = wait([self._wake_out, *children], timeout=LOOK_ANYWAY_S)
         for one in ready:
             if isinstance(one, Connection):
-                child = children[one]
-                self._hear_training(child) if isinstance(child, Training) else self._hear_reading(child)
+                self._hear(children[one])
             else:
                 self._should_look = True
                 os.read(self._wake_out, 4096)
+
+    def _hear(self, child: Training | Reading | Comparing) -> None:
+        match child:
+            case Training():
+                self._hear_training(child)
+            case Reading():
+                self._hear_reading(child)
+            case Comparing():
+                self._hear_comparing(child)
 
     def _claim_what_fits(self) -> None:
         # LostClaim: others have declared this agent lost; its next beat will tell, and it begins anew.
         with contextlib.suppress(LostClaim):
             if not self._readings and self._slots:
                 self._start_reading()
+            if not self._comparisons and self._slots:
+                self._start_comparing()
             busy = {training.slot for training in self._trainings}
             idle = [index for index in range(len(self._slots)) if index not in busy]
             for place, index in enumerate(idle):
                 self._start_training(index, shares=len(idle) - place)
 
     def _give_back_strays(self) -> None:
-        known = self._readings.keys() | {job_id for training in self._trainings for job_id in training.claims}
+        known = self._readings.keys() | self._comparisons.keys() | {job_id for training in self._trainings for job_id in training.claims}
         with self._database.read() as session:
             strays = agents.held(session, self._id) - known
         if strays:
@@ -150,6 +162,14 @@ class Agent:
         self._readings[claim.id] = Reading(claim, self._nursery.start_reader(task))
         logger.info("reading %s under fence %s", claim.id, claim.fence)
 
+    def _start_comparing(self) -> None:
+        with self._database.write() as session:
+            claimed = comparing.claim_study(session, self._id, self._files)
+        if claimed is not None:
+            claim, task = claimed
+            self._comparisons[claim.id] = Comparing(claim, self._nursery.start_comparison(task))
+            logger.info("comparing the arms of %s under fence %s", claim.id, claim.fence)
+
     def _hear_training(self, training: Training) -> None:
         """Commit what a trainer reports of its members, each under its own claim."""
         heard = training.hear()
@@ -178,6 +198,19 @@ class Agent:
         except LostClaim as lost:
             logger.warning("%s; its reader ends", lost)
         self._readings.pop(claim.id).process.kill()
+        self._should_look = True
+
+    def _hear_comparing(self, one: Comparing) -> None:
+        """Commit what a comparison found, or that its process died."""
+        answer = one.process.report()
+        if answer is None and not one.process.has_ended:
+            return
+        crash = one.process.how_it_ended() if answer is None else ""
+        try:
+            self._commit(lambda session: one.record(session, answer, crash, _now()))
+        except LostClaim as lost:
+            logger.warning("%s; its comparison is of no more use", lost)
+        self._comparisons.pop(one.claim.id).process.kill()
         self._should_look = True
 
     def _record_reading(self, session: Session, claim: Claim, answer: Ingested | IngestRefused | None, crash: str) -> None:
@@ -212,11 +245,13 @@ class Agent:
             self._end_training(training)
 
     def _end_children(self) -> None:
-        children: list[Child] = [*(one.process for one in self._trainings), *(one.process for one in self._readings.values())]
+        held: list[Training | Reading | Comparing] = [*self._trainings, *self._readings.values(), *self._comparisons.values()]
+        children: list[Child] = [one.process for one in held]
         for child in children:
             child.kill()
         self._trainings.clear()
         self._readings.clear()
+        self._comparisons.clear()
 
     def _take_over_home(self) -> None:
         with self._database.write() as session:

@@ -9,26 +9,33 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from counterweight.contracts.messages import (
+    COMPARISON_MESSAGE,
     INGEST_MESSAGE,
     TRAINER_MESSAGE,
     Cancel,
+    Compared,
+    ComparisonRefused,
+    ComparisonTask,
     Ingested,
     IngestRefused,
     IngestTask,
     TrainerTask,
 )
 from service.persistence.recording import TrainerReport
-from workers import ingest_child, trainer_child
+from workers import comparison_child, ingest_child, trainer_child
 
 logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 PRELOAD = ["workers.warm"]
 LARGEST_MESSAGE_BYTES = 256 * 2**20
@@ -51,6 +58,15 @@ class Child:
                 yield self.connection.recv_bytes(LARGEST_MESSAGE_BYTES)
         except (EOFError, OSError):
             self.has_ended = True
+
+    def answer(self, kind: TypeAdapter[Answer]) -> Answer | None:
+        """Read its one answer, None before that; a child that says something else is treated as ended."""
+        try:
+            return next((kind.validate_json(said) for said in self.said(limit=1)), None)
+        except ValidationError:
+            logger.exception("a child sent something that is no answer")
+            self.has_ended = True
+            return None
 
     def send(self, message: bytes) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -95,17 +111,18 @@ class IngestProcess(Child):
     """A reader of one uploaded file."""
 
     def report(self) -> Ingested | IngestRefused | None:
-        """Read its one answer; a reader that says something else is treated as ended."""
-        try:
-            return next((INGEST_MESSAGE.validate_json(said) for said in self.said(limit=1)), None)
-        except ValidationError:
-            logger.exception("a reader sent something that is no message")
-            self.has_ended = True
-            return None
+        return self.answer(INGEST_MESSAGE)
+
+
+class ComparisonProcess(Child):
+    """A comparison of the arms of one study."""
+
+    def report(self) -> Compared | ComparisonRefused | None:
+        return self.answer(COMPARISON_MESSAGE)
 
 
 class Nursery:
-    """Starts children: trainers from a fork server that has torch imported already, readers from nothing."""
+    """Starts children: trainers from a fork server that has torch imported already, readers and comparisons from nothing."""
 
     def __init__(self) -> None:
         # A thread pool of OpenBLAS would not survive the fork.
@@ -135,8 +152,14 @@ class Nursery:
         return TrainerProcess(process, ours)
 
     def start_reader(self, task: IngestTask) -> IngestProcess:
+        return IngestProcess(*self._start_cold(ingest_child.main, task))
+
+    def start_comparison(self, task: ComparisonTask) -> ComparisonProcess:
+        return ComparisonProcess(*self._start_cold(comparison_child.main, task))
+
+    def _start_cold(self, main: Callable[[Connection, str], None], task: BaseModel) -> tuple[BaseProcess, Connection]:
         ours, theirs = self._cold.Pipe()
-        process = self._cold.Process(target=ingest_child.main, args=(theirs, task.model_dump_json()), daemon=False)
+        process = self._cold.Process(target=main, args=(theirs, task.model_dump_json()), daemon=False)
         process.start()
         theirs.close()
-        return IngestProcess(process, ours)
+        return process, ours

@@ -2,6 +2,9 @@
 
 from counterweight.contracts.base import View
 
+PREDICTIONS_FILE = "predictions.parquet"
+"""The file of a job that tells what its model says of each validation and test row."""
+
 
 class ArtifactView(View):
     """A file of a succeeded job; `sha256` is of its bytes, and also its `ETag` and its `Repr-Digest`."""

@@ -12,6 +12,7 @@ from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.jobs import FailureClass, LogLevel, Phase, Resolved, ResolvedSpec
 from counterweight.contracts.loss_resolution import ResolvedLoss
+from counterweight.contracts.studies import Arm, Goal, StudyMetric, StudyResults
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """A plain file name: a child cannot point outside its folder."""
@@ -158,8 +159,52 @@ class Cancel(View):
     job_id: str
 
 
+class StudyRun(View):
+    """A finished run of an arm: its place among the arm's runs, where its predictions lie, and its calibration error."""
+
+    arm: int
+    place: int
+    predictions: str
+    ece: float | None
+
+
+class ComparisonTask(View):
+    """Compare the arms of a study by their runs' predictions of the test rows. All paths are absolute.
+
+    `rarest` is the place of the class with the fewest rows in `classes`; `job_ids` are each arm's, whether they succeeded or not.
+    """
+
+    metric: StudyMetric
+    goal: Goal
+    minimum_difference: float
+    classes: list[str]
+    positive: int | None
+    rarest: int
+    folds: int | None
+    arms: list[Arm]
+    job_ids: list[list[str]]
+    runs: list[StudyRun]
+
+
+class Compared(View):
+    """The arms were compared."""
+
+    kind: Literal["compared"] = "compared"
+    results: StudyResults
+
+
+class ComparisonRefused(View):
+    """The arms cannot be compared, and why."""
+
+    kind: Literal["comparison_refused"] = "comparison_refused"
+    detail: str
+
+
 IngestMessage = Annotated[Ingested | IngestRefused, Field(discriminator="kind")]
 TrainerMessage = Annotated[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled | Split, Field(discriminator="kind")]
 
+ComparisonMessage = Annotated[Compared | ComparisonRefused, Field(discriminator="kind")]
+
 INGEST_MESSAGE: TypeAdapter[Ingested | IngestRefused] = TypeAdapter(IngestMessage)
 TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled | Split] = TypeAdapter(TrainerMessage)
+COMPARISON_MESSAGE: TypeAdapter[Compared | ComparisonRefused] = TypeAdapter(ComparisonMessage)

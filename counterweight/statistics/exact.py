@@ -12,6 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from counterweight.statistics.beta import beta_cdf
+
 Limits: TypeAlias = tuple[float, float]
 Exact: TypeAlias = Callable[[float, float], Limits | None]
 """From a metric's value and the confidence to its limits; None where nothing exact is known."""
@@ -19,7 +21,6 @@ Exact: TypeAlias = Callable[[float, float], Limits | None]
 Ints = NDArray[np.int64]
 
 _HALVINGS = 60
-_MOST_TERMS = 10_000
 _SPLITS = 2_000
 
 
@@ -86,23 +87,5 @@ def _beta_quantile(chance: float, a: int, b: int) -> float:
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _beta_cdf(middle, a, b) < chance else (low, middle)
+        low, high = (middle, high) if beta_cdf(middle, a, b) < chance else (low, middle)
     return (low + high) / 2
-
-
-def _beta_cdf(x: float, a: int, b: int) -> float:
-    """Return the regularised incomplete beta function by its continued fraction (Press et al., Numerical Recipes, 6.4)."""
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _beta_cdf(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)) / a
-    above, below = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    found = below
-    for k in range(1, _MOST_TERMS):
-        even = k * (b - k) * x / ((a + 2 * k - 1) * (a + 2 * k))
-        odd = -(a + k) * (a + b + k) * x / ((a + 2 * k) * (a + 2 * k + 1))
-        for term in (even, odd):
-            above, below = 1 + term / above, 1 / (1 + term * below)
-            found *= above * below
-        if abs(above * below - 1) < 1e-15:
-            break
-    return front * found

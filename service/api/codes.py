@@ -154,6 +154,9 @@ CODES: dict[str, Meaning] = {
     "internal": Meaning(
         500, "The service failed", "It is ours to mend, and nothing was changed. The server's log tells why, under the `request_id`."
     ),
+    "comparison_failed": Meaning(
+        500, "The arms could not be compared", "The `detail` says why; the jobs and their evaluations are there all the same."
+    ),
     "unavailable": Meaning(503, "The service cannot answer now", "Try again after `Retry-After` seconds."),
     "storage_full": Meaning(507, "No room is left", "Free some room on the server, and try again."),
 }

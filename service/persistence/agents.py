@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service.persistence import attempts, queue
-from service.persistence.tables import Agent, Attempt, Dataset, Job
+from service.persistence.tables import Agent, Attempt, Dataset, Job, Study
 
 MAX_LOST_AGENTS = 20
 """So many attempts may end because their worker was lost; more, and it is the job that kills its workers."""
@@ -52,10 +52,17 @@ def retire(session: Session, agent_id: str, outcome: str, now: datetime) -> list
     jobs = session.scalars(select(Job).where(Job.agent_id == agent_id).order_by(Job.id).with_for_update()).all()
     for job in jobs:
         _give_back(session, job, outcome, now)
-    datasets = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).order_by(Dataset.id).with_for_update()).all()
-    for dataset in datasets:
-        queue.release_dataset(session, dataset)
-    return [*(job.id for job in jobs), *(dataset.id for dataset in datasets)]
+    return [*(job.id for job in jobs), *_release(session, agent_id, ())]
+
+
+def _release(session: Session, agent_id: str, known: Collection[str]) -> list[str]:
+    """Give back the files and studies that the agent holds, but for those it knows of; return what that was."""
+    datasets = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).order_by(Dataset.id).with_for_update())
+    studies = session.scalars(select(Study).where(Study.agent_id == agent_id).order_by(Study.id).with_for_update())
+    released = [work for work in (*datasets, *studies) if work.id not in known]
+    for work in released:
+        queue.release(session, work)
+    return [work.id for work in released]
 
 
 def _give_back(session: Session, job: Job, outcome: str, now: datetime) -> None:
@@ -81,11 +88,7 @@ def give_back_strays(session: Session, agent_id: str, known: Collection[str], no
     jobs = [job for job in held_jobs if job.id not in known]
     for job in jobs:
         _give_back(session, job, "lost", now)
-    rows = session.scalars(select(Dataset).where(Dataset.agent_id == agent_id).with_for_update())
-    datasets = [dataset for dataset in rows if dataset.id not in known]
-    for dataset in datasets:
-        queue.release_dataset(session, dataset)
-    return [*(job.id for job in jobs), *(dataset.id for dataset in datasets)]
+    return [*(job.id for job in jobs), *_release(session, agent_id, known)]
 
 
 def held(session: Session, agent_id: str) -> set[str]:
@@ -93,4 +96,5 @@ def held(session: Session, agent_id: str) -> set[str]:
     return {
         *session.scalars(select(Job.id).where(Job.agent_id == agent_id)),
         *session.scalars(select(Dataset.id).where(Dataset.agent_id == agent_id)),
+        *session.scalars(select(Study.id).where(Study.agent_id == agent_id)),
     }

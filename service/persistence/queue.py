@@ -18,16 +18,16 @@ from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.problems import Problem, problem_type
 from service.domain.errors import LostClaim
 from service.persistence import events
-from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series
+from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series, Study
 
 MAX_INGEST_CRASHES = 3
 
-Work = TypeVar("Work", Job, Dataset)
+Work = TypeVar("Work", Job, Dataset, Study)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of one agent to write to one job or dataset, as long as its fence stands."""
+    """The right of one agent to write to one job, dataset or study, as long as its fence stands."""
 
     id: str
     agent_id: str
@@ -59,7 +59,7 @@ def claim_cohort(
     They are `pack` at most, and one of `shares` even shares of what waits: the agent has so many slots without work. Each has a fence and
     an attempt of its own. LostClaim when the agent has been declared lost: nobody would give back what it claims.
     """
-    _hold_alive(session, agent_id)
+    hold_alive(session, agent_id)
     best = session.scalar(
         select(Job)
         .where(Job.state == "queued", Job.device.in_(devices))
@@ -119,7 +119,7 @@ def claim_dataset(session: Session, agent_id: str) -> tuple[Claim, str, DatasetO
 
     LostClaim when the agent has been declared lost.
     """
-    _hold_alive(session, agent_id)
+    hold_alive(session, agent_id)
     dataset = session.scalar(
         select(Dataset)
         .where(Dataset.state == "processing", Dataset.agent_id.is_(None))
@@ -157,24 +157,24 @@ def cancelling(session: Session, agent_id: str) -> list[str]:
     return list(session.scalars(select(Job.id).where(Job.agent_id == agent_id, Job.state == "cancelling")))
 
 
-def _hold_alive(session: Session, agent_id: str) -> None:
+def hold_alive(session: Session, agent_id: str) -> None:
     """Make sure that nobody declares the agent lost before this transaction ends."""
     alive = select(Agent.id).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).with_for_update(read=True)
     if session.scalar(alive) is None:
         raise LostClaim(f"agent {agent_id} was declared lost")
 
 
-def release_dataset(session: Session, dataset: Dataset) -> None:
-    """Let another agent read the file."""
-    dataset.agent_id, dataset.fence = None, dataset.fence + 1
-    events.announce(session, dataset.id)
+def release(session: Session, work: Dataset | Study) -> None:
+    """Let another agent read the file, or compare the arms."""
+    work.agent_id, work.fence = None, work.fence + 1
+    events.announce(session, work.id)
 
 
 def crash_dataset(session: Session, dataset: Dataset, detail: str, now: datetime) -> None:
     """The process reading the file died: try again, a few times."""
     dataset.crashes += 1
     if dataset.crashes < MAX_INGEST_CRASHES:
-        release_dataset(session, dataset)
+        release(session, dataset)
         return
     refuse_dataset(session, dataset, "ingest_crashed", f"reading the file ended {dataset.crashes} times: {detail}", now)
 

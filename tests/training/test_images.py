@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from counterweight.contracts.artifacts import PREDICTIONS_FILE
 from counterweight.contracts.images import PIXELS_FILE, PIXELS_NAME
 from counterweight.contracts.messages import Failed, Log, Succeeded, TrainerTask
 from tests.training.images import digest, image_task, read_images, shaded
 from workers.training.image_encoding import ImageEncoding
 from workers.training.model import load_model
-from workers.training.predictions import FILE as PREDICTIONS
 from workers.training.prepared import Prepared, TableFile, prepare
 from workers.training.trainer import run
 
@@ -111,7 +111,7 @@ def test_an_exported_model_says_of_pixels_what_was_predicted(loss: dict[str, str
     assert isinstance(list(run(task, lambda _: False))[-1], Succeeded)
     folder = Path(task.members[0].folder)
 
-    predictions = pq.read_table(folder / PREDICTIONS).to_pydict()
+    predictions = pq.read_table(folder / PREDICTIONS_FILE).to_pydict()
     log_p = load_model(folder).log_probabilities(pixels_of(task)[predictions["row"]])
 
     for index, label in enumerate(("dark", "dim", "light")):

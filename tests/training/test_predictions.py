@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from counterweight.contracts.artifacts import PREDICTIONS_FILE
 from counterweight.contracts.evaluation import OPERATING_POINTS_FILE, Fixed
 from counterweight.contracts.messages import Succeeded
 from counterweight.statistics.operating import operating_point, unpacked
 from tests.training.tables import make_task, three_blobs, two_blobs
 from workers.training.model import load_model
-from workers.training.predictions import FILE
 from workers.training.trainer import run
 
 
@@ -25,7 +25,7 @@ def finished(tmp_path: Path, **task: object) -> tuple[Path, Succeeded, Path]:
 def test_every_validation_and_test_row_is_there_with_its_number_and_label(tmp_path: Path) -> None:
     folder, end, table = finished(tmp_path)
 
-    rows = pq.read_table(folder / FILE).to_pylist()
+    rows = pq.read_table(folder / PREDICTIONS_FILE).to_pylist()
 
     labels = pq.read_table(table)["event"].to_pylist()
     for part, split in end.evaluation.splits.items():
@@ -38,7 +38,7 @@ def test_every_validation_and_test_row_is_there_with_its_number_and_label(tmp_pa
 def test_a_loaded_model_says_of_each_row_what_the_file_says(tmp_path: Path, loss: dict[str, str]) -> None:
     folder, _, table = finished(tmp_path, specs=[{"loss": loss}], cells=two_blobs(rows=3000, positives=900))
 
-    rows = pq.read_table(folder / FILE)
+    rows = pq.read_table(folder / PREDICTIONS_FILE)
 
     log_p = load_model(folder).log_probabilities(pq.read_table(table))[rows["row"].to_numpy()]
     found = np.stack([rows["probability:no"].to_numpy(), rows["probability:yes"].to_numpy()], axis=1)
@@ -51,7 +51,7 @@ def test_a_loaded_model_decides_as_the_file_does(tmp_path: Path, classes: int) -
     specs = [{"evaluation": {"threshold": {"policy": "max_balanced_accuracy"}}}]
     folder, end, table = finished(tmp_path, specs=specs, cells=cells, target=target)
 
-    model, rows = load_model(folder), pq.read_table(folder / FILE)
+    model, rows = load_model(folder), pq.read_table(folder / PREDICTIONS_FILE)
     called = model.decisions(model.log_probabilities(pq.read_table(table))[rows["row"].to_numpy()])
 
     agreeing = np.array(model.description.classes)[called] == np.array(rows["predicted"].to_pylist())
@@ -63,7 +63,7 @@ def test_a_loaded_model_decides_as_the_file_does(tmp_path: Path, classes: int) -
 def test_the_file_repeats_the_evaluation(tmp_path: Path) -> None:
     folder, end, _ = finished(tmp_path)
 
-    rows = pq.read_table(folder / FILE, filters=[("part", "=", "test")]).to_pylist()
+    rows = pq.read_table(folder / PREDICTIONS_FILE, filters=[("part", "=", "test")]).to_pylist()
 
     test = end.evaluation.splits["test"]
     own = [row[f"probability:{row['label']}"] for row in rows]
@@ -75,7 +75,7 @@ def test_the_file_repeats_the_evaluation(tmp_path: Path) -> None:
 def test_several_classes_have_a_probability_and_a_raw_score_each(tmp_path: Path) -> None:
     folder, end, _ = finished(tmp_path, cells=three_blobs(), target="kind")
 
-    table = pq.read_table(folder / FILE)
+    table = pq.read_table(folder / PREDICTIONS_FILE)
 
     assert [name for name in table.column_names if ":" in name] == [
         f"{kind}:{label}" for kind in ("probability", "raw_score") for label in "xyz"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from counterweight.statistics import bootstrap
+from counterweight.statistics.binning import FEWEST_ROWS_OF_A_BIN, MOST_BINS, equal_mass
 from tests.training.golden import golden, needs_golden
-from workers.training.reliability import FEWEST_ROWS_OF_A_BIN, MOST_BINS, bins_of, equal_mass, error_draws
+from workers.training.reliability import bins_of, error_draws
 
 
 def calibrated(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -6,11 +6,12 @@ import numpy as np
 
 from counterweight.contracts.evaluation import Calibration, CalibrationCandidate, CalibrationFigures
 from counterweight.contracts.terms import LossTerms
+from counterweight.statistics.binning import equal_mass
 from workers.training import metrics
 from workers.training.calibrators import KINDS, Calibrator, Identity, Kind, Unfit, apply, parameters
 from workers.training.correction import Base, log_probabilities
 from workers.training.measures import forecast
-from workers.training.reliability import bins_of, equal_mass
+from workers.training.reliability import bins_of
 from workers.training.subject import Floats, Ints, Scored, Subject
 
 FOLDS = 5

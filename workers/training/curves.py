@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import CalibrationCurve, Curves, PrecisionRecallCurve, RocCurve, ScoreHistogram
+from counterweight.statistics.binning import equal_mass
 from counterweight.statistics.thresholds import above_all
 from workers.training.ranking import Ranking, ranked
-from workers.training.reliability import bins_of, equal_mass
+from workers.training.reliability import bins_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import MacroOverPresent, Metric
 from counterweight.statistics import bootstrap, decisions, exact
+from counterweight.statistics.binning import equal_mass
 from workers.training import intervals, metrics
 from workers.training.ranking import Ranking, average_precision, ranked, roc_auc
-from workers.training.reliability import bins_of, equal_mass, error_draws
+from workers.training.reliability import bins_of, error_draws
 from workers.training.subject import Floats, Ints, Judged, Subject
 
 MACRO = {

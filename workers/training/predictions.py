@@ -6,13 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from counterweight.contracts.artifacts import PREDICTIONS_FILE
 from counterweight.contracts.evaluation import OPERATING_POINTS_FILE
 from counterweight.statistics import operating
 from counterweight.statistics.scores import ScoreCounts
 from workers.training.ranking import ranked
 from workers.training.subject import Judged, Subject
-
-FILE = "predictions.parquet"
 
 
 def prediction_files(subject: Subject, judged: Mapping[operating.JudgedPart, Judged], apart: ScoreCounts | None = None) -> dict[str, bytes]:
@@ -20,7 +19,7 @@ def prediction_files(subject: Subject, judged: Mapping[operating.JudgedPart, Jud
 
     `apart` are the counted scores that thresholds are chosen on where these are not the validation rows' own.
     """
-    files = {FILE: _parquet(prediction_table(subject, judged))}
+    files = {PREDICTIONS_FILE: _parquet(prediction_table(subject, judged))}
     if subject.positive is not None:
         counts: dict[operating.CountedPart, ScoreCounts] = {
             part: ranked(np.exp(rows.log_p[:, subject.positive]), rows.labels == subject.positive) for part, rows in judged.items()

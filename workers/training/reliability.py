@@ -12,10 +12,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
-MOST_BINS = 15
-FEWEST_ROWS_OF_A_BIN = 20
-"""Fewer rows in each of 15 bins, and there are fewer bins: with little in a bin, chance alone looks like miscalibration."""
-
 
 @dataclass(frozen=True)
 class Bins:
@@ -37,14 +33,6 @@ def bins_of(probabilities: Floats, came_true: Truths, bin_of_row: Ints) -> Bins:
     filled = rows > 0
     predicted, observed = (np.bincount(bin_of_row, weights=each).astype(np.float64) for each in (probabilities, came_true))
     return Bins(rows[filled], predicted[filled], observed[filled])
-
-
-def equal_mass(probabilities: Floats) -> Ints:
-    """Return the bin of each row: up to 15 bins of as equal mass as ties allow, for rows of equal probability share a bin."""
-    bins = max(1, min(MOST_BINS, len(probabilities) // FEWEST_ROWS_OF_A_BIN))
-    rising = np.sort(probabilities)
-    first = np.searchsorted(rising, probabilities, side="left")
-    return np.asarray(first * bins // max(1, len(probabilities)), dtype=np.int64)
 
 
 def error_draws(probabilities: Floats, came_true: Truths, bin_of_row: Ints, source: np.random.Generator) -> Floats:
