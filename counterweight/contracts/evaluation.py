@@ -170,8 +170,11 @@ class SplitEvaluation(View):
 
     `curves` are of the positive class when there are two classes; with several they are null, and `class_curves` has those of each
     class by label.
+
+    `network` tells which network is judged: the one that was `trained`, or under `training.refit`, on test rows, the `refitted` one.
     """
 
+    network: Literal["trained", "refitted"] = "trained"
     rows: int
     classes: list[ClassRows]
     metrics: dict[str, Metric]

@@ -47,6 +47,10 @@ class Training(Request):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
     early_stopping: EarlyStopping | None = EarlyStopping()
     seed: int = Field(default=0, ge=0, lt=2**32)
+    refit: bool = Field(
+        default=False,
+        description="Train again, on training and validation rows, for as many epochs as were best: that network is tested and kept.",
+    )
 
 
 class Resources(Request):

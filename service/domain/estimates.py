@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from counterweight.contracts.datasets import MOST_CATEGORIES, Column, TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.learners import Mlp, Resnet
+from counterweight.contracts.splits import ColumnSplit
 from service.domain import image_networks
 from service.domain.divisions import train_counts
 
@@ -75,6 +76,16 @@ def batch_rows(spec: ResolvedSpec, facts: TableFacts) -> int:
 def train_rows(spec: ResolvedSpec, facts: TableFacts) -> int:
     """Return how many rows the job trains on, about."""
     return sum(train_counts(spec, facts).values())
+
+
+def rows_an_epoch(spec: ResolvedSpec, facts: TableFacts) -> int:
+    """Return how many rows the job's epochs see, about: those of its training, and where it trains again, those of the second one too."""
+    rows = train_rows(spec, facts)
+    if not spec.training.refit:
+        return rows
+    if isinstance(spec.split, ColumnSplit):
+        return 2 * rows + sum(facts.part_classes[spec.split.column]["validation"].values())
+    return 2 * rows + round(facts.rows * spec.split.validation)
 
 
 def _features(spec: ResolvedSpec, facts: TableFacts) -> list[Column]:

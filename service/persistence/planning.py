@@ -27,7 +27,7 @@ def plan(session: Session, dataset: Dataset, spec: ResolvedSpec, loss: ResolvedL
         loss=loss,
         dataset=DatasetRef.model_validate(dataset),
         memory=MemoryEstimate(bytes=memory.bytes, basis=memory.basis),
-        time=_time(session, dataset, spec, estimates.train_rows(spec, facts)),
+        time=_time(session, dataset, spec, estimates.rows_an_epoch(spec, facts)),
         queue=QueueView(position=ahead, blocked_by=jobs.obstacles(spec.resources.device, jobs.living_devices(session, now))),
     )
 
@@ -63,7 +63,7 @@ def _time(session: Session, dataset: Dataset, spec: ResolvedSpec, rows: int) -> 
         if rates:
             rate = statistics.median(rates)
             basis = (
-                f"the median of the last {len(rates)} {kind} jobs {where}, times {rows:,} training rows and {spec.training.max_epochs:,} "
+                f"the median of the last {len(rates)} {kind} jobs {where}, times {rows:,} rows an epoch and {spec.training.max_epochs:,} "
                 "epochs; early stopping may end it sooner, and loading and evaluating come on top"
             )
             return TimeEstimate(at_most_s=rows * spec.training.max_epochs / rate, rows_per_s=rate, basis=basis)

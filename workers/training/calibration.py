@@ -66,7 +66,8 @@ def calibrate(subject: Subject, validation: Scored, test: Scored) -> tuple[Way, 
 
 def _plain(subject: Subject, base: Base, validation: Scored, test: Scored) -> Way:
     """Return the way that fits nothing."""
-    of_validation, of_test = (log_probabilities(part.logits, subject.terms, base) for part in (validation, test))
+    of_validation = log_probabilities(validation.logits, subject.terms, base)
+    of_test = log_probabilities(test.logits, subject.test_terms, base)
     report = CalibrationCandidate(
         kind=base,
         method="none" if base == "raw" else "analytic",

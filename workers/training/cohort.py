@@ -27,7 +27,7 @@ FEWEST_STOPPING_ROWS = 30
 
 @dataclass(frozen=True)
 class Cohort:
-    """The network and the pace that all members share."""
+    """The network and the pace that all members share. `learnt` are the prepared rows that are trained on."""
 
     prepared: Prepared
     facts: TableFacts
@@ -35,6 +35,7 @@ class Cohort:
     pace: Pace
     device: torch.device
     members: int
+    learnt: slice
 
     def loss(self, spec: ResolvedSpec) -> ResolvedLoss:
         """Return what a job's loss comes to on the training rows that there are; UnusableData where it does not fit them."""
@@ -69,7 +70,7 @@ class Cohort:
     def _counts(self, spec: ResolvedSpec) -> ClassCounts:
         classes = self.prepared.classes
         positive = _positive(classes, spec.evaluation.positive_label or self.facts.positive_label)
-        return ClassCounts(classes, self.prepared.class_weights(self.prepared.span("train")), positive)
+        return ClassCounts(classes, self.prepared.class_weights(self.learnt), positive)
 
     def notes(self, spec: ResolvedSpec) -> list[str]:
         """Return what training decided that a user may not expect."""
@@ -87,9 +88,15 @@ class Cohort:
 
     def ending_notes(self, spec: ResolvedSpec, trained: Trained) -> list[str]:
         """Return what the end of training decided that a user may not expect."""
-        if spec.loss.deferred_terms(self._counts(spec)) in (None, trained.terms):
-            return []
-        return [f"epoch {trained.best_epoch} was the best, before the re-weighting of the classes"]
+        notes = []
+        if spec.loss.deferred_terms(self._counts(spec)) not in (None, trained.terms):
+            notes.append(f"epoch {trained.best_epoch} was the best, before the re-weighting of the classes")
+        if spec.training.refit:
+            notes.append(
+                f"trained again for {trained.best_epoch} epochs on training and validation rows: the model and the test part of the "
+                "evaluation are that network's, the validation part is that of the one before"
+            )
+        return notes
 
     def resolved(self, spec: ResolvedSpec, threads: int) -> Resolved:
         """Return what only training could choose."""
@@ -136,6 +143,7 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
         ),
         device=device,
         members=len(specs),
+        learnt=prepared.span("train"),
     )
 
 

@@ -36,7 +36,7 @@ def evaluate(subject: Subject, validation: Scored, test: Scored) -> Outcome:
         "test": _judged(subject, test, way.test, choice.threshold),
     }
     evaluation = Evaluation(
-        splits={part: _split(subject, rows) for part, rows in judged.items()},
+        splits={part: _split(subject, part, rows) for part, rows in judged.items()},
         threshold=choice.threshold,
         calibration=calibration,
         hardest_rows=hardest_rows(subject.classes, judged),
@@ -49,13 +49,14 @@ def _judged(subject: Subject, rows: Scored, log_p: Floats, threshold: ThresholdC
     return Judged(rows, log_p, decide(log_p, threshold, subject.classes, subject.positive))
 
 
-def _split(subject: Subject, judged: Judged) -> SplitEvaluation:
+def _split(subject: Subject, part: JudgedPart, judged: Judged) -> SplitEvaluation:
     classes, labels = subject.classes, judged.labels
     counts = np.bincount(labels, minlength=len(classes))
     measured = measure(subject, judged)
     most = most_points(len(classes))
     curves = {label: class_curves(np.exp(judged.log_p[:, index]), labels == index, most) for index, label in enumerate(classes)}
     return SplitEvaluation(
+        network="refitted" if part == "test" and subject.refitted_terms is not None else "trained",
         rows=len(labels),
         classes=[
             ClassRows(label=label, count=int(count), fraction=float(count / len(labels)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from counterweight.contracts.jobs import Schedule
@@ -57,12 +58,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """A member is done: the parameters (1, P) of its best epoch, and the terms of the loss that made them."""
+    """A member is done: the parameters (1, P) of its best epoch, and the terms of the loss that made them.
+
+    `deferred_from` is the epoch from which on these were the deferred ones; None where they were the first.
+    """
 
     member: int
     parameters: Tensor
     best_epoch: int
     terms: LossTerms
+    deferred_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -96,14 +101,15 @@ def train(
     plans: Sequence[Plan],
     pace: Pace,
     training: Rows,
-    validation: Rows,
+    validation: Rows | None,
     is_cancelled: Callable[[int], bool],
 ) -> Iterator[Event]:
     """Train all members together; yield each one's epochs, and at last what became of it.
 
     Members with the same seed start from the same weights and see the same batches: their losses are compared on equal terms.
     Deferred terms come into force in the last fifth of the epochs, or as soon as patience with the first ones is at its end; the best
-    epoch is the best of all, whichever terms it had. Everything is on the features' device.
+    epoch is the best of all, whichever terms it had. Without validation rows no member stops early: the last epoch is the best.
+    Everything is on the features' device.
     """
     course = _Course(network, plans, pace, training, validation, is_cancelled)
     for epoch in range(1, pace.epochs + 1):
@@ -124,7 +130,7 @@ class _Course:
         plans: Sequence[Plan],
         pace: Pace,
         training: Rows,
-        validation: Rows,
+        validation: Rows | None,
         is_cancelled: Callable[[int], bool],
     ) -> None:
         self._network, self._plans, self._pace, self._is_cancelled = network, plans, pace, is_cancelled
@@ -138,6 +144,7 @@ class _Course:
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
         self._watches = [Watch(plan.stopping) for plan in plans]
         self._best: dict[int, tuple[Tensor, LossTerms]] = {}
+        self._deferred_from: dict[int, int] = {}
         self._waiting = {member for member, plan in enumerate(plans) if plan.deferred is not None}
         self._stack = list(range(len(plans)))
         self.active = set(self._stack)
@@ -145,8 +152,10 @@ class _Course:
 
     def learn(self, epoch: int) -> Iterator[Event]:
         """Take one epoch's steps; yield who gets deferred terms, and who was cancelled meanwhile."""
-        if epoch == first_deferred_epoch(self._pace.epochs):
-            yield from self._defer(self._waiting & self.active, epoch - 1)
+        last_fifth = first_deferred_epoch(self._pace.epochs)
+        due = {member for member in self._waiting & self.active if epoch == (self._plans[member].deferred_from or last_fifth)}
+        if due:
+            yield from self._defer(due, epoch - 1)
         features, labels, weights = self._training.features, self._training.labels, self._weights
         self._order = self._shuffle()
         self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=features.device)
@@ -168,27 +177,38 @@ class _Course:
             self._check_first_losses()
         losses = self._sums.sum(dim=0).cpu() / len(self._training.labels)
         averages = self._population.averages
-        logits = all_logits(self._network, averages, self._validation.features).double().cpu().numpy()
-        labels = self._validation.labels.cpu().numpy()
+        judged = self._judged(averages)
         for place, member in enumerate(self._stack):
             if member not in self.active:
                 continue
-            if not (torch.isfinite(losses[place]) and np.isfinite(logits[place]).all()):
+            if not (torch.isfinite(losses[place]) and np.isfinite(judged[place]).all()):
                 self.active.discard(member)
                 yield Lost(member, self._divergence(place, epoch))
                 continue
             plan, watch = self._plans[member], self._watches[member]
             terms = self._population.terms[place]
-            values = validation_values(logits[place], labels, terms, plan.positive)
+            values = self._validated(judged[place], terms, plan)
             if watch.is_best(epoch, values):
                 self._best[member] = averages[place : place + 1].clone(), terms
             yield self._report(member, epoch, {"train/loss": float(losses[place]), **values})
             if epoch < self._pace.epochs and watch.is_over(epoch) and member in self._waiting:
                 yield from self._defer({member}, epoch)
-            elif epoch == self._pace.epochs or watch.is_over(epoch):
+            elif epoch == (plan.epochs or self._pace.epochs) or watch.is_over(epoch):
                 self.active.discard(member)
                 parameters, terms = self._best.pop(member)
-                yield Trained(member, parameters, watch.best_epoch, terms)
+                since = self._deferred_from.get(member)
+                yield Trained(member, parameters, watch.best_epoch, terms, None if (since or math.inf) > watch.best_epoch else since)
+
+    def _judged(self, averages: Tensor) -> NDArray[np.floating]:
+        """Return each place's logits (places, N, C) of the validation rows, or where there are none, its parameters."""
+        if self._validation is None:
+            return averages.cpu().numpy()
+        return all_logits(self._network, averages, self._validation.features).double().cpu().numpy()
+
+    def _validated(self, logits: NDArray[np.floating], terms: LossTerms, plan: Plan) -> dict[str, float]:
+        if self._validation is None:
+            return {}
+        return validation_values(logits.astype(np.float64, copy=False), self._validation.labels.cpu().numpy(), terms, plan.positive)
 
     def compact(self) -> None:
         """Drop the members that are done once they are more than half: until then they cost less than a rebuilt stack."""
@@ -205,6 +225,7 @@ class _Course:
             deferred = self._plans[member].deferred
             if member in members and deferred is not None:
                 terms[place], self._watches[member].since = deferred, epoch
+                self._deferred_from[member] = epoch + 1
                 yield Deferred(member, epoch)
         self._waiting -= members
         self._population.use(terms)
@@ -240,7 +261,8 @@ class _Course:
     def _report(self, member: int, epoch: int, values: dict[str, float]) -> Epoch:
         passed = time.monotonic() - self._started
         rows_per_s = len(self._training.labels) * epoch / passed
-        return Epoch(member, epoch, epoch * self._batches, values, rows_per_s, passed / epoch * (self._pace.epochs - epoch))
+        last = self._plans[member].epochs or self._pace.epochs
+        return Epoch(member, epoch, epoch * self._batches, values, rows_per_s, passed / epoch * (last - epoch))
 
     def _divergence(self, place: int, epoch: int) -> Diverged:
         """Return the error that tells the first step without a finite loss, and the classes of its batch."""

@@ -21,7 +21,8 @@ CLIP_NORM = 1.0
 class Plan:
     """How one member trains; `positive` is the class its average precision is about (None: the mean over all classes).
 
-    `deferred` are the terms of its last stage, where it has one.
+    `deferred` are the terms of its last stage, where it has one: it begins with the epoch `deferred_from`, by itself with the last
+    fifth of the epochs. A member with `epochs` of its own is done after these.
     """
 
     terms: LossTerms
@@ -34,6 +35,8 @@ class Plan:
     positive: int | None
     optimizer: Optimizer = "adamw"
     deferred: LossTerms | None = None
+    deferred_from: int | None = None
+    epochs: int | None = None
 
 
 def derived_seed(seed: int, purpose: int) -> int:

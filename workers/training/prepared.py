@@ -51,6 +51,11 @@ class Prepared:
         start = sum(self.part_rows[:index])
         return slice(start, start + self.part_rows[index])
 
+    @property
+    def span_of_both(self) -> slice:
+        """Return where training and validation rows lie."""
+        return slice(0, self.span("validation").stop)
+
     def class_counts(self, part: Part) -> tuple[int, ...]:
         """Return the rows of each class in a part, in class order."""
         return tuple(torch.bincount(self.labels[self.span(part)], minlength=len(self.classes)).tolist())

@@ -40,7 +40,7 @@ def with_requested(outcome: Outcome, subject: Subject, sources: Sources, is_canc
 
 def _importance(outcome: Outcome, subject: Subject, sources: Sources, is_cancelled: Callable[[], bool]) -> PermutationImportance:
     def probabilities(features: Tensor) -> Floats:
-        corrected = log_probabilities(sources.logits(features), subject.terms, outcome.way.base)
+        corrected = log_probabilities(sources.logits(features), subject.test_terms, outcome.way.base)
         return calibrators.apply(outcome.way.calibrator, corrected)
 
     ranker = Ranker(subject, sources.features, outcome.judged["test"].labels, probabilities)

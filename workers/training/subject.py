@@ -19,13 +19,22 @@ MOST_OFF_ONE = 1e-6
 
 @dataclass(frozen=True)
 class Subject:
-    """The classes, the positive one (two classes only), the loss's terms, the training shares, the wishes."""
+    """The classes, the positive one (two classes only), the loss's terms, the training shares, the wishes.
+
+    `refitted_terms` are those of the network that is tested, where that is another: one refitted on training and validation rows.
+    """
 
     classes: tuple[str, ...]
     positive: int | None
     terms: LossTerms
     shares: tuple[float, ...]
     options: EvaluationOptions
+    refitted_terms: LossTerms | None = None
+
+    @property
+    def test_terms(self) -> LossTerms:
+        """Return the terms of the network that is tested and kept."""
+        return self.terms if self.refitted_terms is None else self.refitted_terms
 
 
 @dataclass(frozen=True)

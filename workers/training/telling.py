@@ -59,6 +59,10 @@ class Telling:
         ended = "trained to the end" if latest == self._epochs else f"stopped early after epoch {latest} of {self._epochs}: no further gain"
         yield self._line(job_id, f"{ended}; the weights of epoch {best_epoch} are kept")
 
+    def refitting(self, job_id: str, rows: int, epochs: int) -> Iterator[Log]:
+        """Tell that the member is trained again."""
+        yield self._line(job_id, f"training again on all {rows} training and validation rows, for {epochs} epochs")
+
     def finished(self, job_id: str, evaluation: Evaluation, files: list[StoredFile]) -> Iterator[Log]:
         """Tell what was measured and written."""
         yield self._line(job_id, f"{evaluation.calibration.chosen} probabilities, by log-loss on the validation rows")

@@ -24,15 +24,17 @@ from counterweight.contracts.messages import (
     TrainerTask,
 )
 from counterweight.contracts.splits import PARTS, Part
+from counterweight.statistics.operating import JudgedPart
 from workers.training.cohort import Cohort, form_cohort
 from workers.training.errors import Diverged, OutOfMemory, TrainingError
 from workers.training.evaluation import evaluate
 from workers.training.files import store
-from workers.training.loop import Deferred, Epoch, Lost, Rows, Trained, Withdrawn, all_logits, train
+from workers.training.loop import Deferred, Epoch, Event, Lost, Rows, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
 from workers.training.products import use_widest_products
+from workers.training.refitting import refit
 from workers.training.requested import Sources, with_requested
 from workers.training.subject import Scored
 from workers.training.telling import Telling
@@ -77,15 +79,25 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
         yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved, loss=loss)
         yield from telling.beginning(member.job_id, resolved, prepared)
     spans: dict[Part, slice] = {part: prepared.span(part) for part in PARTS}
-    parts = {part: Rows(prepared.features[span].to(device), prepared.labels[span].to(device)) for part, span in spans.items()}
-    learnt = replace(parts["train"], weights=prepared.row_weights(spans["train"]))
+    features, labels = prepared.features.to(device), prepared.labels.to(device)
+    parts = {part: Rows(features[span], labels[span]) for part, span in spans.items()}
+    learnt, both = (Rows(features[span], labels[span], prepared.row_weights(span)) for span in (spans["train"], prepared.span_of_both))
+    # Those that are to be trained again, each with what its first training came to.
+    held: dict[int, Trained] = {}
 
     def member_is_cancelled(index: int) -> bool:
         return is_cancelled(task.members[index].job_id)
 
-    for event in train(cohort.network, plans, cohort.pace, learnt, parts["validation"], member_is_cancelled):
-        member = task.members[event.member]
+    def events() -> Iterator[Event]:
+        yield from train(cohort.network, plans, cohort.pace, learnt, parts["validation"], member_is_cancelled)
+        if held:
+            yield from refit(cohort, specs, held, both, member_is_cancelled)
+
+    for event in events():
+        member, first = task.members[event.member], held.get(event.member)
         match event:
+            case Epoch() if first is not None:
+                yield _epoch_done(member.job_id, event, first.best_epoch, clock())
             case Epoch():
                 yield _epoch_done(member.job_id, event, cohort.pace.epochs, clock())
                 yield from telling.epoch(member.job_id, event)
@@ -97,10 +109,15 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
                 yield _failed(member.job_id, event.error)
             case Trained() if is_cancelled(member.job_id):  # while it waited for the evaluation of others
                 yield Cancelled(job_id=member.job_id)
-            case Trained():
+            case Trained() if member.spec.training.refit and first is None:
+                held[event.member] = event
                 yield from telling.trained(member.job_id, event.best_epoch)
+                yield from telling.refitting(member.job_id, sum(prepared.part_rows[:2]), event.best_epoch)
+            case Trained():
+                if first is None:
+                    yield from telling.trained(member.job_id, event.best_epoch)
                 try:
-                    yield from _finish(task, member, event, cohort, parts, telling, is_cancelled)
+                    yield from _finish(task, member, first or event, event, cohort, parts, telling, is_cancelled)
                 except Diverged as error:  # on rows it has not trained on; the other members go on
                     yield _failed(member.job_id, error)
 
@@ -108,29 +125,31 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
 def _finish(
     task: TrainerTask,
     member: Member,
+    first: Trained,
     trained: Trained,
     cohort: Cohort,
     parts: Mapping[Part, Rows],
     telling: Telling,
     is_cancelled: Callable[[str], bool],
 ) -> Iterator[TrainerMessage]:
-    """Evaluate and export one member."""
-    spec, subject = member.spec, replace(cohort.subject(member.spec), terms=trained.terms)
-    notes = cohort.notes(spec) + cohort.ending_notes(spec, trained)
+    """Evaluate and export one member: `first` is judged on validation rows, and `trained`, the same or refitted, tested and kept."""
+    spec = member.spec
+    subject = replace(cohort.subject(spec), terms=first.terms, refitted_terms=None if first is trained else trained.terms)
+    notes = cohort.notes(spec) + cohort.ending_notes(spec, first)
     resolved = cohort.resolved(spec, torch.get_num_threads()).model_copy(update={"notes": notes})
     yield PhaseChanged(job_id=member.job_id, phase="evaluating", resolved=resolved)
 
-    def logits(features: Tensor) -> NDArray[np.float64]:
-        return all_logits(cohort.network, trained.parameters, features)[0].cpu().double().numpy()
+    def logits(parameters: Tensor, features: Tensor) -> NDArray[np.float64]:
+        return all_logits(cohort.network, parameters, features)[0].cpu().double().numpy()
 
+    judges: dict[JudgedPart, Trained] = {"validation": first, "test": trained}
     scored = {
         part: Scored.of(
-            logits(rows.features),
-            rows.labels.cpu().numpy(),
+            logits(judge.parameters, parts[part].features),
+            parts[part].labels.cpu().numpy(),
             cohort.prepared.rows[cohort.prepared.span(part)].numpy(),
         )
-        for part, rows in parts.items()
-        if part != "train"
+        for part, judge in judges.items()
     }
     outcome = evaluate(subject, scored["validation"], scored["test"])
     sources = Sources(
@@ -138,7 +157,7 @@ def _finish(
         columns=task.facts.columns,
         features=parts["test"].features,
         places=cohort.prepared.encoding.places,
-        logits=logits,
+        logits=lambda features: logits(trained.parameters, features),
     )
     evaluation = with_requested(outcome, subject, sources, lambda: is_cancelled(member.job_id))
     if is_cancelled(member.job_id):
@@ -150,7 +169,7 @@ def _finish(
         classes=subject.classes,
         positive_label=None if subject.positive is None else subject.classes[subject.positive],
         network=cohort.network,
-        terms=describe_terms(subject.terms),
+        terms=describe_terms(trained.terms),
         base=outcome.way.base,
         calibrator=outcome.way.calibrator,
         threshold=evaluation.threshold,
