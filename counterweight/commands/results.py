@@ -14,7 +14,7 @@ from counterweight.commands.wording import measured
 
 if TYPE_CHECKING:
     from counterweight.contracts.artifacts import ArtifactView
-    from counterweight.contracts.evaluation import OperatingPoint
+    from counterweight.contracts.evaluation import OperatingPoint, Spread, ThresholdChoice
     from counterweight.contracts.jobs import LogLine
 
 
@@ -68,7 +68,7 @@ def download(
 def operating_point(
     job_id: str,
     min_precision: Annotated[float | None, typer.Option(help="The greatest recall at this precision, for sure.")] = None,
-    min_recall: Annotated[float | None, typer.Option(help="The greatest precision at this recall.")] = None,
+    min_recall: Annotated[float | None, typer.Option(help="The greatest precision at this recall, for sure.")] = None,
     false_negative: Annotated[float | None, typer.Option(help="What a missed row costs; with --false-positive.")] = None,
     false_positive: Annotated[float | None, typer.Option(help="What a false alarm costs; with --false-negative.")] = None,
     threshold: Annotated[float | None, typer.Option(help="This calibrated probability.")] = None,
@@ -88,13 +88,29 @@ def operating_point(
     if output != "table" and not quiet:
         print_json(found, output)
     if found.threshold.value is None:
-        typer.echo(f"No threshold: {found.threshold.reason}", err=True)
+        typer.echo(f"No threshold: {found.threshold.reason}{_way_out(found.threshold)}", err=True)
         raise typer.Exit(GATE_FAILED)
     if quiet:
         typer.echo(f"{found.threshold.value!r}")
     elif output == "table":
         typer.echo(f"Threshold {found.threshold.value:.6g}: from this probability of {found.positive_label!r} on a row is called so")
+        if found.threshold.spread is not None:
+            typer.echo(f"Few validation rows are {found.positive_label!r}: {_spread(found.threshold.spread)}")
         print_table(_figures(found))
+
+
+def _way_out(choice: "ThresholdChoice") -> str:
+    """Say what a floor that cannot be shown would take without its margin."""
+    if choice.floor is None or choice.floor.without_margin is None:
+        return ""
+    threshold = choice.floor.without_margin
+    return f" for sure, with so few rows; {threshold:.6g} does by the share alone: see it with --threshold {threshold!r}"
+
+
+def _spread(spread: "Spread") -> str:
+    if spread.low is None or spread.high is None:
+        return "with others there may be no such threshold"
+    return f"with others the threshold might lie between {spread.low:.4g} and {spread.high:.4g}"
 
 
 def _figures(point: "OperatingPoint") -> list[Cells]:

@@ -1,6 +1,7 @@
 """The exit codes that scripts rely on, each from the real command."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -164,9 +165,9 @@ def test_124_when_the_wait_takes_too_long(cli: CommandLine, endless_job_id: str)
 
 
 def test_6_when_no_threshold_does_what_is_asked(cli: CommandLine, finished_job_id: str) -> None:
-    found = cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.9", "--quiet")
+    found = cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.5", "--quiet")
     shown = cli.run("jobs", "operating-point", finished_job_id, "--threshold", found.stdout.strip())
-    document = json.loads(cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.9", "-o", "json").stdout)
+    document = json.loads(cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.5", "-o", "json").stdout)
     infeasible = cli.run("jobs", "operating-point", finished_job_id, "--min-precision", "0.999999")
 
     assert (found.returncode, shown.returncode) == (0, 0), found.stderr + shown.stderr
@@ -175,6 +176,22 @@ def test_6_when_no_threshold_does_what_is_asked(cli: CommandLine, finished_job_i
     assert (infeasible.returncode, infeasible.stdout) == (6, "")
     assert "infeasible_constraint" in infeasible.stderr
     assert cli.run("jobs", "operating-point", finished_job_id).returncode == 2
+
+
+def test_a_floor_that_few_rows_cannot_show_names_the_threshold_that_keeps_it_by_its_share(cli: CommandLine, finished_job_id: str) -> None:
+    unsure = cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.99")
+
+    by_share = re.search(r"--threshold (\S+)", unsure.stderr)
+    assert by_share is not None, unsure.stderr
+    point = json.loads(cli.run("jobs", "operating-point", finished_job_id, "--threshold", by_share[1], "-o", "json").stdout)
+    assert unsure.returncode == 6
+    assert point["splits"]["validation"]["metrics"]["recall"]["value"] >= 0.8
+
+
+def test_a_threshold_chosen_on_few_rows_is_shown_with_its_spread(cli: CommandLine, finished_job_id: str) -> None:
+    shown = cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.5")
+
+    assert "Few validation rows are 'yes'" in shown.stdout
 
 
 def test_following_a_log_ends_as_the_job_does(cli: CommandLine, dataset_id: str) -> None:
