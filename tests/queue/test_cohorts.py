@@ -53,6 +53,7 @@ def test_jobs_that_differ_in_what_is_their_own_are_claimed_together(database: Da
         {"training": {"batch_size": 64}},
         {"training": {"max_epochs": 5}},
         {"training": {"schedule": "constant"}},
+        {"training": {"optimizer": "sgd"}},
         {"resources": {"device": "cpu"}},
         {"priority": 40},
     ],
