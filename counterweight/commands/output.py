@@ -1,6 +1,8 @@
 """Printing answers: tables for people, JSON for programs, ids for pipes."""
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -63,8 +65,11 @@ def print_many(items: Iterable[Item], style: Literal["table", "json", "jsonl"], 
 
 
 def print_text(text: str) -> None:
-    """Print a sentence; what users put into it cannot steer the terminal."""
-    _line(escape(text))
+    """Print a sentence, on a terminal over as many lines as it needs; what users put into it cannot steer the terminal."""
+    told = escape(text)
+    width = shutil.get_terminal_size().columns
+    # Names that are long in themselves, such as an id, are not cut.
+    _line(textwrap.fill(told, width, break_long_words=False, break_on_hyphens=False) if sys.stdout.isatty() else told)
 
 
 def print_rows(items: Iterable[Line], style: Literal["table", "json", "jsonl"], row: Callable[[Line], Cells]) -> None:

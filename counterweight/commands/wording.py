@@ -25,4 +25,6 @@ def measured(metric: "Metric") -> str:
 
 
 def p_value(value: float) -> str:
+    if value >= 0.9995:
+        return "1"
     return "<0.001" if value < 0.001 else f"{value:.3f}"

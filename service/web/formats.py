@@ -1,5 +1,6 @@
 """How numbers, times and settings are written for people."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -46,6 +47,11 @@ REASONS = {
     "at_bound": "no finite temperature is best",
     "too_few": "a class has fewer than 5 rows",
     "degenerate": "other rows drawn from these could not differ",
+    "no_runs": "no run has ended with this metric",
+    "provisional": "the arms are not compared yet",
+    "too_few_runs": "there are fewer than two runs",
+    "identical": "both give the same predictions",
+    "zero_variance": "the runs do not differ at all",
     "unstable": "it is undefined in more than 5% of the bootstrap draws",
 }
 
@@ -142,6 +148,10 @@ def policy_name(policy: str) -> str:
     return POLICY_NAMES.get(policy, words(policy).lower())
 
 
+def sentences(text: str) -> list[str]:
+    return re.split(r"(?<=\.) (?=[A-Z0-9])", text)
+
+
 def words(name: str) -> str:
     """`balanced_accuracy` as a person writes it."""
     text = name.replace("_", " ")
@@ -206,7 +216,7 @@ FILTERS: dict[str, Callable[..., object]] = {
     for function in (
         *(number, score, percent, count, size, duration, ago, instant, loss_name),
         *(ends_of_falls, told_of_subgroups),
-        *(metric_name, policy_name, words, reason, offsets_reason, parameters, setting, hyphened),
+        *(metric_name, policy_name, sentences, words, reason, offsets_reason, parameters, setting, hyphened),
     )
 }
 """What templates write values with."""

@@ -6,10 +6,10 @@ from starlette.responses import RedirectResponse
 from service.api.bodies import StrictRoute
 from service.api.dependencies import needs
 from service.domain.errors import NotFound
-from service.web import datasets, docs, jobs, losses, sign_in
+from service.web import datasets, docs, jobs, losses, sign_in, studies
 
 router = APIRouter()
-for part in (sign_in, jobs, datasets, losses, docs):
+for part in (sign_in, jobs, studies, datasets, losses, docs):
     router.include_router(part.router)
 
 rest = APIRouter(prefix="/ui", route_class=StrictRoute, dependencies=[Depends(needs("read"))], include_in_schema=False)

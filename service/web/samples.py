@@ -1,29 +1,41 @@
-"""A job as code: what to type to get the same again."""
+"""A job or a study as code: what to type to get the same again."""
 
 import json
 from pprint import pformat
 from shlex import quote
 from typing import Any
 
-from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.jobs import Recipe, ResolvedSpec
+from counterweight.contracts.studies import StudySpec
 
 WIDTH = 100
 
 
 def samples_of(spec: ResolvedSpec, address: str) -> dict[str, str]:
     """Return the submission of this job in each language; what is the default is left out."""
-    fields = asked(spec)
+    return _samples(asked(spec), "jobs.submit", "job", "jobs submit", f"{address}/api/v1/jobs", address)
+
+
+def samples_of_study(spec: StudySpec, address: str) -> dict[str, str]:
+    """Return the creation of this study in each language; what is the default is left out."""
+    own = spec.model_dump(mode="json", exclude_defaults=True, exclude={"base", "losses"})
+    losses = [{"kind": loss.kind, **loss.model_dump(mode="json", exclude_defaults=True)} for loss in spec.losses]
+    fields = {**own, "base": asked(spec.base), "losses": losses}
+    return _samples(fields, "studies.create", "study", "studies compare", f"{address}/api/v1/studies", address)
+
+
+def _samples(fields: dict[str, Any], method: str, thing: str, command: str, path: str, address: str) -> dict[str, str]:
     body = json.dumps(fields, indent=2)
     call = "".join(f"    {name}={pformat(value, width=WIDTH, sort_dicts=False)},\n" for name, value in fields.items())
     return {
-        "Python": f"from counterweight.client import Client\n\njob = Client({address!r}).jobs.submit(\n{call})\n",
-        "Command line": f"export COUNTERWEIGHT_URL={quote(address)}\ncat > job.json <<'END'\n{body}\nEND\n"
-        "counterweight jobs submit --spec job.json --wait\n",
-        "curl": f"curl {quote(f'{address}/api/v1/jobs')} -H 'Content-Type: application/json' -d {quote(body)}\n",
+        "Python": f"from counterweight.client import Client\n\n{thing} = Client({address!r}).{method}(\n{call})\n",
+        "Command line": f"export COUNTERWEIGHT_URL={quote(address)}\ncat > {thing}.json <<'END'\n{body}\nEND\n"
+        f"counterweight {command} --spec {thing}.json --wait\n",
+        "curl": f"curl {quote(path)} -H 'Content-Type: application/json' -d {quote(body)}\n",
     }
 
 
-def asked(spec: ResolvedSpec) -> dict[str, Any]:
+def asked(spec: Recipe) -> dict[str, Any]:
     """The fields that were not left to the service, as JSON; a union tells its kind even where that is the default."""
     fields: dict[str, Any] = {}
     for name, value in spec.model_dump(mode="json", exclude_defaults=True).items():

@@ -36,7 +36,7 @@ def test_a_browser_is_sent_to_the_dashboard_and_a_program_is_not(api: Api) -> No
 
 
 @SQLITE
-@pytest.mark.parametrize("path", ["/ui/jobs", "/ui/datasets", "/ui/losses", "/ui/nothing"])
+@pytest.mark.parametrize("path", ["/ui/jobs", "/ui/studies", "/ui/datasets", "/ui/losses", "/ui/nothing"])
 def test_pages_run_nothing_but_our_own_scripts(api: Api, path: str) -> None:
     answer = api.get(path)
 
@@ -106,7 +106,7 @@ def test_the_page_of_a_dataset_stands_in_every_state(api: Api, database: Databas
     answer = api.get(f"/ui/datasets/{dataset.id}")
 
     assert answer.status_code == 200
-    assert ("Start training" in answer.text) == (state == "ready")
+    assert ("Compare them" in answer.text) == (state == "ready")
     assert dataset.name in api.get("/ui/datasets").text
 
 

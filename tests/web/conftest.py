@@ -94,6 +94,7 @@ class World:
     job_id: str
     several_id: str
     failed_id: str
+    study_id: str
 
     @property
     def pages(self) -> list[str]:
@@ -102,6 +103,9 @@ class World:
         return [
             "/ui/jobs",
             "/ui/jobs?filter=nonsense",
+            "/ui/studies",
+            f"/ui/studies/{self.study_id}",
+            f"/ui/studies/{self.study_id}/spec",
             "/ui/datasets",
             "/ui/losses",
             "/ui/sign-in",
@@ -128,4 +132,8 @@ def world(server: Server) -> World:
     server.trainers()[0].kill()
     assert server.finish(failed_id)["state"] == "failed"
     server.wait(f"/datasets/{broken}", lambda body: body["state"] != "processing")
-    return World(dataset_id, broken, job_id, several_id, failed_id)
+    losses = [{"kind": "cross_entropy"}, {"kind": "focal", "gamma": 1.0}, {"kind": "focal", "gamma": 3.0}]
+    study = {"name": "which loss", "base": {"dataset_id": dataset_id, **quick}, "losses": losses, "seeds": [0, 1]}
+    study_id = server.client.post("/studies", json=study).json()["id"]
+    server.wait(f"/studies/{study_id}", lambda body: body["is_terminal"])
+    return World(dataset_id, broken, job_id, several_id, failed_id, study_id)

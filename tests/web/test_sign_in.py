@@ -41,12 +41,12 @@ def test_a_key_lets_a_browser_in_until_it_signs_out(open_page: PageFactory) -> N
     page.locator("input[type=file]").set_input_files({"name": "blobs.csv", "mimeType": "text/csv", "buffer": two_blobs(200, 20)})
     page.get_by_label("Target").fill("event")
     page.get_by_role("button", name="Upload").click()
-    expect(page.get_by_role("button", name="Start training")).to_be_visible()
-    for kind in ("balanced_cross_entropy", "focal"):
-        page.locator(f"#loss-{kind}").uncheck()
+    expect(page.get_by_role("button", name="Train each once")).to_be_visible()
+    for box in page.locator("[name=loss]").all()[1:]:
+        box.uncheck()
     page.get_by_label("Learner").select_option("linear")
     page.get_by_label("Most epochs").fill("2")
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Train each once").click()
     expect(page).to_have_url(re.compile("/ui/jobs/job_"))
     expect(page.locator(".head-facts .state")).to_have_text("Succeeded")
     page.get_by_role("button", name="Sign out").click()

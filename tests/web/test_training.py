@@ -17,15 +17,14 @@ def test_a_table_is_uploaded_and_trained_on(open_page: PageFactory) -> None:
     page.get_by_label("Target").fill("event")
     page.get_by_role("button", name="Upload").click()
     expect(page).to_have_url(re.compile("/ui/datasets/ds_"))
-    expect(page.get_by_role("heading", name="Train", exact=True)).to_be_visible()
+    expect(page.get_by_role("heading", name="Which loss?", exact=True)).to_be_visible()
     expect(page.locator(".classes")).to_contain_text("220")
-    for kind in ("balanced_cross_entropy", "focal"):
+    for kind in ("balanced_cross_entropy", "focal", "ldam", "poly"):
         page.locator(f"#loss-{kind}").uncheck()
-    page.locator("#loss-logit_adjusted").check()
     page.get_by_label("τ").fill("0.5")
     page.get_by_label("Learner").select_option("linear")
     page.get_by_label("Most epochs").fill("4")
-    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Train each once").click()
 
     expect(page).to_have_url(re.compile(r"/ui/jobs\?filter=dataset_id"))
     expect(page.locator("[data-row]")).to_have_count(2)
@@ -54,7 +53,7 @@ def test_a_file_without_a_target_is_given_one(open_page: PageFactory) -> None:
     page.get_by_label("Target").select_option("event")
     page.get_by_role("button", name="Use it").click()
 
-    expect(page.get_by_role("button", name="Start training")).to_be_visible()
+    expect(page.get_by_role("button", name="Train each once")).to_be_visible()
 
 
 def test_what_the_server_refuses_is_told_in_the_form(open_page: PageFactory, world: World) -> None:
@@ -62,9 +61,12 @@ def test_what_the_server_refuses_is_told_in_the_form(open_page: PageFactory, wor
     refusals: list[int] = []
     page.on("response", lambda response: refusals.append(response.status) if response.status >= 400 else None)
 
-    for kind in ("cross_entropy", "balanced_cross_entropy", "focal"):
-        page.locator(f"#loss-{kind}").uncheck()
-    page.get_by_role("button", name="Start training").click()
+    for box in page.locator("[name=loss]").all()[1:]:
+        box.uncheck()
+    page.get_by_role("button", name="Compare them").click()
+    expect(page.locator("[data-train] [data-flaw]")).to_contain_text("at least two losses")
+    page.locator("[name=loss]").first.uncheck()
+    page.get_by_role("button", name="Train each once").click()
 
     expect(page.locator("[data-train] [data-flaw]")).to_have_text("Tick at least one loss.")
     assert refusals == []

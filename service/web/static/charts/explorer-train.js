@@ -1,4 +1,4 @@
-// "Train with these": a job for each loss on show, on a dataset one has.
+// "Try these": the losses on show compared on a dataset one has, or the one on show trained on it.
 
 import { send } from "../scripts/api.js";
 import { html } from "./elements.js";
@@ -11,9 +11,9 @@ export class Trainer {
     this.losses = losses;
     this.datasets = html("select", { name: "dataset" });
     this.flaw = html("p", { class: "chart-flaw", role: "alert" });
-    this.button = html("button", { type: "submit", class: "button button-strong" }, "Start training");
+    this.button = html("button", { type: "submit", class: "button button-strong" }, "Compare them");
     const form = html("form", { onsubmit: (event) => this.submit(event) }, html("label", {}, "on ", this.datasets), this.button, this.flaw);
-    this.element = html("section", { class: "chart-train", hidden: true }, html("h4", {}, "Train with these"), form);
+    this.element = html("section", { class: "chart-train", hidden: true }, html("h4", {}, "Try these"), form);
     this.fill().catch(() => {});
   }
 
@@ -29,14 +29,17 @@ export class Trainer {
     this.button.disabled = true;
     this.flaw.textContent = "";
     try {
-      const jobs = [];
-      for (const loss of this.losses()) jobs.push(await send("POST", "/api/v1/jobs", { dataset_id: this.datasets.value, loss }));
-      if (jobs.length === 0) throw new Error("Tick at least one loss.");
-      const query = new URLSearchParams({ filter: `dataset_id = "${this.datasets.value}"` });
-      location.assign(jobs.length === 1 ? `/ui/jobs/${jobs[0].id}` : `/ui/jobs?${query}`);
+      location.assign(await this.start(this.datasets.value, this.losses()));
     } catch (problem) {
       this.flaw.textContent = problem.message;
       this.button.disabled = false;
     }
+  }
+
+  /** A study of several losses, a job with one; return its address. */
+  async start(dataset, losses) {
+    if (losses.length === 0) throw new Error("Tick at least one loss.");
+    if (losses.length === 1) return `/ui/jobs/${(await send("POST", "/api/v1/jobs", { dataset_id: dataset, loss: losses[0] })).id}`;
+    return `/ui/studies/${(await send("POST", "/api/v1/studies", { base: { dataset_id: dataset }, losses })).id}`;
   }
 }

@@ -116,6 +116,9 @@ const REASONS = {
   infeasible_constraint: "no threshold satisfies it",
   not_increasing: "it would turn the ranking round",
   at_bound: "no finite temperature is best",
+  identical: "the same predictions",
+  zero_variance: "the runs do not differ at all",
+  too_few_runs: "fewer than two runs",
 };
 
 /** Return a reason in words; one that is not known here as it came. */

@@ -1,0 +1,4 @@
+// All charts of a study.
+
+import "./forest.js";
+import "./study-curves.js";
