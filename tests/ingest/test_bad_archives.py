@@ -2,18 +2,24 @@
 
 import gzip
 import io
+import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from tests.ingest.conftest import Refuse
-from tests.ingest.pictures import encoded, picture, plain, tarred, two_classes, zipped
+from counterweight.contracts.messages import IngestRefused
+from tests.ingest.conftest import Refuse, run
+from tests.ingest.pictures import encoded, picture, plain, tarred, tarred_and_zipped, two_classes, zipped
 from workers.ingest import members, unpacking
 
 UNSAFE_NAMES = ["../cat/1.png", "a/../../1.png", "/etc/1.png", "C:\\cat\\1.png", "c:/cat/1.png", "cat\\1.png", "cat/\x071.png", "a" * 2000]
@@ -305,3 +311,33 @@ def test_an_image_alone_is_to_be_put_into_an_archive(refuse: Refuse) -> None:
 def test_the_option_of_another_format_is_refused(refuse: Refuse) -> None:
     assert refuse(zipped(two_classes()), format="csv").code == "format_mismatch"
     assert refuse(tarred(two_classes()), format="zip").code == "format_mismatch"
+
+
+def test_a_count_of_a_million_members_is_refused_before_they_are_read(refuse: Refuse) -> None:
+    whole = zipped(two_classes())
+    long_end = struct.pack("<IQHHIIQQQQ", 0x06064B50, 44, 45, 45, 0, 0, 10**6, 10**6, 1000, 0)
+    locator = struct.pack("<IIQI", 0x07064B50, 0, len(whole) - 22, 1)
+    end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+
+    assert refuse(whole[:-22] + long_end + locator + end).code == "too_many_members"
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pack=st.sampled_from([zipped, lambda files: zipped(files, zipfile.ZIP_DEFLATED), tarred, tarred_and_zipped]),
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+    kept=st.floats(0.2, 1),
+)
+def test_whatever_bytes_are_damaged_the_answer_is_an_answer(
+    pack: Callable[[dict[str, bytes]], bytes], changes: list[tuple[float, int]], kept: float, tmp_path: Path
+) -> None:
+    others = {f"cat/other.{form}": picture(form=form) for form in ("JPEG", "GIF", "WEBP")}
+    files = two_classes(cats=2, dogs=2) | others
+    content = bytearray(pack(files))
+    for place, value in changes:
+        content[int(place * len(content))] = value
+
+    answer, folder = run(tmp_path, bytes(content[: max(int(kept * len(content)), 1)]))
+
+    assert isinstance(answer, IngestRefused) or answer.facts.rows == 7
+    shutil.rmtree(folder)

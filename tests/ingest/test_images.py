@@ -225,3 +225,15 @@ def test_what_systems_leave_beside_images_is_left_out_and_noted(read: Read) -> N
 
     assert result.facts.rows == 8
     assert any("README.md" in note and ".DS_Store" in note for note in result.facts.notes)
+
+
+def test_of_ten_thousand_frames_the_first_is_read(read: Read) -> None:
+    one = encoded(Image.new("P", (8, 8), 1), "GIF")
+    frame = one[one.index(b",", 13 + 3 * 256) if b"," in one[13 + 3 * 256 :] else one.rindex(b",") : -1]
+
+    assert read(zipped({"a/1.gif": one[:-1] + frame * 10_000 + b";", "b/1.png": plain((8, 8))})).facts.rows == 2
+
+
+def test_names_that_differ_in_case_only_are_two_images(read: Read) -> None:
+    """Nothing is unpacked, so that none can overwrite the other."""
+    assert read(zipped({"a/x.png": picture(), "a/X.png": picture(seed=1), "b/1.png": picture(seed=2)})).facts.rows == 3

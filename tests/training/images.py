@@ -47,9 +47,14 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def image_task(folder: Path, specs: Sequence[Mapping[str, Any]] = ({},), files: Mapping[str, bytes] | None = None) -> TrainerTask:
+def image_task(
+    folder: Path,
+    specs: Sequence[Mapping[str, Any]] = ({},),
+    files: Mapping[str, bytes] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> TrainerTask:
     """Return a task with one member for each spec, which names only what the test is about."""
-    read = read_images(folder / "data", shaded({"dark": 40, "dim": 20, "light": 12}) if files is None else files)
+    read = read_images(folder / "data", shaded({"dark": 40, "dim": 20, "light": 12}) if files is None else files, **(options or {}))
     table = folder / "data" / read.table
     members = []
     for index, spec in enumerate(specs):

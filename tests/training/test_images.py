@@ -102,7 +102,23 @@ def test_members_train_together_and_are_judged_like_those_of_tables(tmp_path: Pa
     assert any("resnet over 192 inputs" in message.message for message in messages if isinstance(message, Log))
 
 
+NUMBERS = {"columns": {"often": {"type": "numeric"}}}
 SGD = {"max_epochs": 3, "batch_size": 16, "optimizer": "sgd", "learning_rate": 0.1, "schedule": "step", "ema": 0.0, "early_stopping": None}
+
+
+def test_a_network_trained_again_on_validation_images_too_is_judged(tmp_path: Path) -> None:
+    task = image_task(tmp_path, [{"training": SGD | {"refit": True, "early_stopping": {"metric": "log_loss"}}}])
+
+    assert isinstance(list(run(task, lambda _: False))[-1], Succeeded)
+
+
+def test_images_may_count_by_a_column_of_weights(tmp_path: Path) -> None:
+    files = shaded({"dark": 20, "light": 20})
+    table = "file,label,often\n" + "".join(f"{name},{name.split('/')[0]},{place % 3 + 1}\n" for place, name in enumerate(files))
+    exclude = ["file", "often"]
+    task = image_task(tmp_path, [{"weight_column": "often", "exclude": exclude}], files | {"labels.csv": table.encode()}, NUMBERS)
+
+    assert isinstance(list(run(task, lambda _: False))[-1], Succeeded)
 
 
 @pytest.mark.parametrize("loss", [{"kind": "cross_entropy"}, {"kind": "ldam"}])

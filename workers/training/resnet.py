@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 import torch
@@ -114,8 +115,15 @@ class ResnetNetwork(Architecture):
         return units
 
     def _scaled(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
-        mean, std = (torch.tensor(values, dtype=dtype, device=pixels.device).view(3, 1, 1) for values in (self.mean, self.std))
+        key = (dtype, pixels.device)
+        if key not in self._scales:  # once: on a GPU each copy from the host would make a step wait
+            self._scales[key] = torch.tensor([self.mean, self.std], dtype=dtype, device=pixels.device).view(2, 3, 1, 1)
+        mean, std = self._scales[key].unbind()
         return (pixels.to(dtype) - mean) / std
+
+    @cached_property
+    def _scales(self) -> dict[tuple[torch.dtype, torch.device], Tensor]:
+        return {}
 
 
 @dataclass(frozen=True)
