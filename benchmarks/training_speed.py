@@ -19,9 +19,10 @@ from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import CrossEntropy
 from counterweight.contracts.terms import ClassCounts
 from workers.training import products
-from workers.training.loop import Epoch, Pace, Rows, train
+from workers.training.loop import Epoch, Pace, train
 from workers.training.mlp import MlpNetwork
 from workers.training.population import Plan
+from workers.training.rows import Rows
 
 ROWS, FEATURES, WIDTH, BATCH = 60_000, 30, 256, 1024
 FEWEST_ROUNDS, ROUNDS, ENOUGH_S = 3, 7, 90

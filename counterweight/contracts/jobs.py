@@ -186,7 +186,7 @@ class DatasetRef(View):
 
 
 class Usage(View):
-    """Seconds spent waiting and running, over all attempts."""
+    """Seconds spent waiting and running, over all attempts; of a GPU, the job's share of those that its cohort took."""
 
     queued_s: float
     run_s: float
@@ -211,7 +211,7 @@ class JobView(View):
     is_terminal: bool
     allowed_actions: list[Action]
     study_id: str | None = None
-    cohort_id: str | None = None
+    cohort_id: str | None = Field(default=None, description="The same for all jobs trained together with this one; null for one alone.")
     retry_of: str | None = None
     dataset: DatasetRef
     test_dataset: DatasetRef | None = None

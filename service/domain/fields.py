@@ -11,10 +11,21 @@ from counterweight.contracts.learners import ConcreteLearner
 from counterweight.contracts.losses import Loss
 
 Comparable = Literal[
-    "state", "name", "created_at", "dataset_id", "study_id", "priority", "loss.kind", "loss.gamma", "learner.kind", "labels", "metrics"
+    "state",
+    "name",
+    "created_at",
+    "dataset_id",
+    "study_id",
+    "cohort_id",
+    "priority",
+    "loss.kind",
+    "loss.gamma",
+    "learner.kind",
+    "labels",
+    "metrics",
 ]
 FILTERED: tuple[Comparable, ...] = tuple(name for name in get_args(Comparable) if name != "priority")
-SORTED: tuple[Comparable, ...] = tuple(name for name in get_args(Comparable) if name != "study_id")
+SORTED: tuple[Comparable, ...] = tuple(name for name in get_args(Comparable) if name not in ("study_id", "cohort_id"))
 KEYED_NAMES: tuple[Comparable, ...] = ("labels", "metrics")
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)

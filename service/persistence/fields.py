@@ -40,6 +40,7 @@ def column_of(field: Field) -> ColumnElement[Any]:
         "created_at": Job.created_at.expression,
         "dataset_id": Job.dataset_id.expression,
         "study_id": Job.study_id.expression,
+        "cohort_id": Job.cohort_id.expression,
         "priority": Job.priority.expression,
         "loss.kind": Job.loss_kind.expression,
         "loss.gamma": Job.loss_gamma.expression,
@@ -50,4 +51,4 @@ def column_of(field: Field) -> ColumnElement[Any]:
 
 def is_optional(field: Field) -> bool:
     """Whether there are jobs without a value."""
-    return field.name in ("study_id", "loss.gamma", "labels", "metrics")
+    return field.name in ("study_id", "cohort_id", "loss.gamma", "labels", "metrics")

@@ -37,10 +37,12 @@ def record_jobs(session: Session, said: Mapping[queue.Claim, Sequence[TrainerRep
                     _record_success(session, job, message, now)
                 case Failed():
                     attempts.fail(session, job, message.failure_class, message.detail, message.hint, now)
-                case Cancelled():
+                case Cancelled() if job.state == "cancelling":
                     attempts.cancelled(session, job, now)
-                case Split():
+                case Split() if cohort_size > 1:
                     attempts.split(session, job, cohort_size, "split", message.detail, now)
+                case Cancelled() | Split():
+                    attempts.crash(session, job, cohort_size, "its trainer gave it up for no reason", now)
     return [claim.id for claim in said if claim.id not in jobs]
 
 

@@ -35,6 +35,7 @@ def make_jobs(session: Session) -> str:
     values = {"c": 0.75, "é": None, "d": 0.5}
     for day, (name, facts) in enumerate(made.items()):
         job = make_job(session, dataset, name=name, now=START + timedelta(days=day), **facts)
+        job.cohort_id = "coh_1" if name in "cé" else None
         if name in values:
             session.add(FinalMetric(job_id=job.id, name=AP, value=values[name]))
             session.add(FinalMetric(job_id=job.id, name="test/mcc", value=0.1))
@@ -76,6 +77,8 @@ FILTERS = {
     "dataset_id != {dataset}": "",
     "study_id = stu_1": "",
     "study_id != stu_1": "",
+    "cohort_id = coh_1": "cé",
+    "cohort_id != coh_1": "",
     "loss.kind = focal": "cé",
     "loss.gamma = 2": "c",
     "loss.gamma < 1.5": "é",
@@ -170,7 +173,9 @@ def test_a_list_is_filtered_sorted_and_paged_over_http(api: Api, database: Datab
 
 
 @SQLITE
-@pytest.mark.parametrize("sort", ["", "-", "foo", "--name", "study_id", "labels.", "metrics", "name,state", "metrics." + "x" * 400])
+@pytest.mark.parametrize(
+    "sort", ["", "-", "foo", "--name", "study_id", "cohort_id", "labels.", "metrics", "name,state", "metrics." + "x" * 400]
+)
 def test_an_unknown_order_is_refused(api: Api, sort: str) -> None:
     answer = api.get("/api/v1/jobs", params={"sort": sort})
 

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.client.conftest import BINARY, CommandLine
 
 
@@ -16,8 +18,9 @@ def examined(folder: Path, **settings: str) -> tuple[dict[str, dict[str, Any]], 
 
 
 def test_each_setting_is_told_with_its_source(tmp_path: Path) -> None:
-    found, _ = examined(tmp_path, lease_s="12", files_url="")
+    found, _ = examined(tmp_path, lease_s="12", files_url="", max_cohort="4")
 
+    assert (found["COUNTERWEIGHT_MAX_COHORT"]["value"], found["COUNTERWEIGHT_MAX_COHORT"]["source"]) == ("4", "environment")
     assert (found["COUNTERWEIGHT_LEASE_S"]["value"], found["COUNTERWEIGHT_LEASE_S"]["source"]) == ("12.0", "environment")
     assert found["COUNTERWEIGHT_URL"]["source"] == "environment"
     assert found["COUNTERWEIGHT_FILES_URL"]["value"] == f"file://{tmp_path}/.counterweight/files"
@@ -42,10 +45,19 @@ def test_a_misspelt_variable_is_told_with_the_one_meant(tmp_path: Path) -> None:
     assert "COUNTERWEIGHT_DATABSE_URL is set, and is not a setting; did you mean COUNTERWEIGHT_DATABASE_URL?" in ended.stderr
 
 
-def test_a_setting_that_cannot_be_used_ends_with_2(tmp_path: Path) -> None:
-    environment = {**os.environ, "COUNTERWEIGHT_BIND": "everywhere"}
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("BIND", "everywhere", "'everywhere' is not an address and a port"),
+        ("MAX_COHORT", "0", "'0' is neither `auto` nor a whole number from 1 on"),
+        ("MAX_COHORT", "many", "'many' is neither `auto` nor a whole number from 1 on"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_ends_with_2(tmp_path: Path, name: str, value: str, told: str) -> None:
+    environment = {**os.environ, f"COUNTERWEIGHT_{name}": value}
 
     ended = subprocess.run([BINARY, "doctor"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 2
-    assert "COUNTERWEIGHT_BIND: 'everywhere' is not an address and a port" in ended.stderr
+    assert f"COUNTERWEIGHT_{name}: {told}" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 2

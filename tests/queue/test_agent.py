@@ -1,5 +1,6 @@
 """The agent: whatever its children and its database do to it, no job is left held by nobody."""
 
+import contextlib
 import multiprocessing
 import threading
 from datetime import UTC, datetime
@@ -7,14 +8,16 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from counterweight.contracts.messages import EpochDone
+from counterweight.contracts.base import View
+from counterweight.contracts.jobs import Progress
+from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Split
 from service.domain.errors import LostClaim
-from service.persistence import agents, events, jobs, queue
+from service.persistence import agents, attempts, events, jobs, queue
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Job
-from tests.factories import make_agent, make_job
+from tests.factories import make_agent, make_dataset, make_job
 from workers.agent import Agent
 from workers.devices import Slot
 from workers.processes import TrainerProcess
@@ -26,6 +29,25 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 def _speak_and_die(connection: Connection, words: list[bytes]) -> None:
     for word in words:
         connection.send_bytes(word)
+
+
+def _speak_and_live(connection: Connection, words: list[bytes]) -> None:
+    for word in words:
+        connection.send_bytes(word)
+    with contextlib.suppress(EOFError):
+        while True:
+            connection.recv_bytes()
+
+
+def _living_trainer(words: list[bytes]) -> TrainerProcess:
+    """A trainer that has said its words, and stops for nothing."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_speak_and_live, args=(theirs, words), daemon=True)
+    process.start()
+    theirs.close()
+    ours.poll(60)
+    return TrainerProcess(process, ours)
 
 
 def _dead_trainer(words: list[bytes]) -> TrainerProcess:
@@ -54,6 +76,33 @@ def _claimed(database: Database, agent: Agent) -> queue.Claim:
         return claimed.claims[0]
 
 
+def _claimed_together(database: Database, agent: Agent, size: int) -> list[queue.Claim]:
+    with database.write() as session:
+        dataset = make_dataset(session)
+        for _ in range(size):
+            make_job(session, dataset)
+        cohort = queue.claim_cohort(session, agent._id, ("auto",), NOW, lambda _spec, _dataset: size)
+        assert cohort is not None
+        return cohort.claims
+
+
+def _train(agent: Agent, claims: list[queue.Claim], process: TrainerProcess) -> Training:
+    training = Training({claim.id: claim for claim in claims}, len(claims), 0, process)
+    agent._trainings.append(training)
+    return training
+
+
+def _states(database: Database, claims: list[queue.Claim]) -> list[tuple[str, int, int | None]]:
+    """State, crashes and limit of each job."""
+    with database.read() as session:
+        jobs = [session.get_one(Job, claim.id) for claim in claims]
+        return [(job.state, job.crashes, job.cohort_limit) for job in jobs]
+
+
+def _said(message: View) -> bytes:
+    return message.model_dump_json().encode()
+
+
 def _epoch(job_id: str) -> bytes:
     return EpochDone(job_id=job_id, epoch=1, epochs=9, step=5, time=1.0, values={"train/loss": 0.5}).model_dump_json().encode()
 
@@ -61,8 +110,7 @@ def _epoch(job_id: str) -> bytes:
 @pytest.mark.parametrize("epochs", [0, 1, 3])
 def test_a_trainer_that_dies_right_after_it_spoke_counts_a_crash(database: Database, agent: Agent, epochs: int) -> None:
     claim = _claimed(database, agent)
-    training = Training({claim.id: claim}, 1, 0, _dead_trainer([_epoch(claim.id)] * epochs))
-    agent._trainings.append(training)
+    training = _train(agent, [claim], _dead_trainer([_epoch(claim.id)] * epochs))
 
     agent._hear_training(training)
 
@@ -74,8 +122,7 @@ def test_a_trainer_that_dies_right_after_it_spoke_counts_a_crash(database: Datab
 
 def test_a_trainer_that_sends_what_is_no_message_counts_a_crash(database: Database, agent: Agent) -> None:
     claim = _claimed(database, agent)
-    training = Training({claim.id: claim}, 1, 0, _dead_trainer([b'{"kind": "succeeded"}']))
-    agent._trainings.append(training)
+    training = _train(agent, [claim], _dead_trainer([b'{"kind": "succeeded"}']))
 
     agent._hear_training(training)
 
@@ -147,19 +194,10 @@ def test_stop_before_run_ends_at_once(database: Database, files: Files) -> None:
     assert not runner.is_alive()
 
 
-def _listen_for_ever(connection: Connection) -> None:
-    while True:
-        connection.recv_bytes()
-
-
 def test_a_trainer_that_does_not_stop_when_told_is_ended(database: Database, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.agent.CANCEL_PATIENCE_S", 0.0)
     claim = _claimed(database, agent)
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_listen_for_ever, args=(theirs,))
-    process.start()
-    agent._trainings.append(Training({claim.id: claim}, 1, 0, TrainerProcess(process, ours)))
+    _train(agent, [claim], _living_trainer([]))
     with database.write() as session:
         events.move_job(session, session.get_one(Job, claim.id), "cancelling", "cancelled by its owner", NOW)
 
@@ -169,6 +207,98 @@ def test_a_trainer_that_does_not_stop_when_told_is_ended(database: Database, age
     with database.read() as session:
         assert session.get_one(Job, claim.id).state == "cancelled"
     assert agent._trainings == []
+
+
+def test_a_trainer_of_several_that_dies_counts_no_crash_and_they_go_back_in_halves(database: Database, agent: Agent) -> None:
+    claims = _claimed_together(database, agent, 4)
+    failed = Failed(job_id=claims[0].id, failure_class="diverged", detail="the loss was not finite")
+    training = _train(agent, claims, _dead_trainer([_epoch(claims[1].id), _said(failed)]))
+
+    agent._hear_training(training)
+
+    assert _states(database, claims) == [("failed", 0, None), *[("queued", 0, 2)] * 3]
+    assert agent._trainings == []
+
+
+def test_what_is_too_large_together_is_tried_again_in_halves(database: Database, agent: Agent) -> None:
+    claims = _claimed_together(database, agent, 3)
+    training = _train(agent, claims, _dead_trainer([_said(Split(job_id=claim.id, detail="too little memory")) for claim in claims]))
+
+    agent._hear_training(training)
+
+    assert _states(database, claims) == [("queued", 0, 1)] * 3
+    with database.read() as session:
+        assert "too little memory; it was one of 3 jobs trained together" in (session.get_one(Job, claims[0].id).state_reason or "")
+
+
+def test_a_member_that_ends_is_given_up_while_the_others_go_on(database: Database, agent: Agent) -> None:
+    claims = _claimed_together(database, agent, 3)
+    failed = _said(Failed(job_id=claims[1].id, failure_class="diverged", detail="the loss was not finite"))
+    training = _train(agent, claims, _living_trainer([failed]))
+
+    agent._hear_training(training)
+    agent._give_back_strays()
+
+    assert [state for state, _, _ in _states(database, claims)] == ["running", "failed", "running"]
+    assert list(training.claims) == [claims[0].id, claims[2].id]
+    agent._end_children()
+
+
+def test_a_claim_that_was_lost_takes_no_others_report_with_it(database: Database, agent: Agent) -> None:
+    claims = _claimed_together(database, agent, 2)
+    with database.write() as session:
+        attempts.requeue(session, session.get_one(Job, claims[0].id), "lost", None, NOW)
+    training = _train(agent, claims, _living_trainer([_epoch(claims[0].id), _epoch(claims[1].id)]))
+
+    while len(training.claims) == 2 or not _progress(database, claims[1]):
+        agent._hear_training(training)
+
+    assert list(training.claims) == [claims[1].id]
+    assert _progress(database, claims[0]) is None
+    agent._end_children()
+
+
+def _progress(database: Database, claim: queue.Claim) -> Progress | None:
+    with database.read() as session:
+        return session.get_one(Job, claim.id).progress
+
+
+def test_what_a_trainer_says_of_jobs_it_was_not_given_is_not_heard(database: Database, agent: Agent) -> None:
+    mine, other = (_claimed(database, agent) for _ in range(2))
+    failures = [Failed(job_id=claim.id, failure_class="diverged", detail="the loss was not finite") for claim in (other, mine, mine)]
+    training = _train(agent, [mine], _dead_trainer([_said(failure) for failure in failures]))
+
+    agent._hear_training(training)
+
+    assert [state for state, _, _ in _states(database, [mine, other])] == ["failed", "running"]
+
+
+@pytest.mark.parametrize("word", [Cancelled(job_id=""), Split(job_id="", detail="too little memory")])
+def test_a_trainer_that_gives_a_job_up_unasked_has_crashed(database: Database, agent: Agent, word: Cancelled | Split) -> None:
+    claim = _claimed(database, agent)
+    training = _train(agent, [claim], _dead_trainer([_said(word.model_copy(update={"job_id": claim.id}))]))
+
+    agent._hear_training(training)
+
+    assert _states(database, [claim]) == [("queued", 1, 1)]
+
+
+def test_a_member_that_does_not_stop_when_told_is_left_and_the_others_go_on(
+    database: Database, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.agent.CANCEL_PATIENCE_S", 0.0)
+    claims = _claimed_together(database, agent, 2)
+    training = _train(agent, claims, _living_trainer([]))
+    with database.write() as session:
+        events.move_job(session, session.get_one(Job, claims[0].id), "cancelling", "cancelled by its owner", NOW)
+
+    agent._pass_on_cancels()
+    agent._pass_on_cancels()
+
+    assert [state for state, _, _ in _states(database, claims)] == ["cancelled", "running"]
+    assert list(training.claims) == [claims[1].id]
+    assert agent._trainings == [training]
+    agent._end_children()
 
 
 @pytest.mark.parametrize(("has_worker", "obstacles"), [(False, [jobs.NO_WORKER]), (True, [])])

@@ -1,12 +1,15 @@
 """Cohorts: queued jobs that can be trained together are claimed together, each under a claim of its own."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from service.persistence import attempts, queue
+from counterweight.contracts.jobs import Environment, Resolved
+from counterweight.contracts.learners import Mlp
+from service.persistence import agents, attempts, events, queue
 from service.persistence.database import Database
 from service.persistence.tables import Attempt, Dataset, Job
 from tests.factories import make_agent, make_dataset, make_job
@@ -53,6 +56,7 @@ def test_jobs_that_differ_in_what_is_their_own_are_claimed_together(database: Da
         {"training": {"batch_size": 64}},
         {"training": {"max_epochs": 5}},
         {"training": {"schedule": "constant"}},
+        {"training": {"optimizer": "sgd"}},
         {"resources": {"device": "cpu"}},
         {"priority": 40},
     ],
@@ -116,3 +120,86 @@ def test_two_agents_asking_at_once_share_no_member(database: Database) -> None:
             claimed = claim(first, one) + claim(second, other)
 
     assert sorted(claimed) == ids
+
+
+def test_idle_slots_share_what_waits(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = make_dataset(session), make_agent(session).id
+        ids = _jobs(session, dataset, *[{}] * 7)
+
+        sizes = []
+        for shares in (3, 2, 1):
+            cohort = queue.claim_cohort(session, agent, ("auto",), NOW, lambda _spec, _dataset: 16, shares)
+            assert cohort is not None
+            sizes.append(len(cohort.claims))
+
+        assert sizes == [3, 2, 2]
+        assert session.query(Job).filter_by(state="running").count() == len(ids)
+
+
+def test_a_job_put_ahead_is_claimed_first_and_not_slowed_by_others(database: Database) -> None:
+    with database.write() as session:
+        old, urgent, young = _jobs(session, make_dataset(session), {}, {"priority": 90}, {})
+
+        assert [_claim(session) for _ in range(2)] == [[urgent], [old, young]]
+
+
+def test_a_claim_takes_as_many_statements_for_many_jobs_as_for_two(database: Database) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session)
+        _jobs(session, dataset, *[{}] * 12)
+        agent = make_agent(session).id
+
+    few, many = (_statements(database, agent, most) for most in (2, 10))
+
+    assert few == many
+
+
+def _statements(database: Database, agent: str, most: int) -> int:
+    said: list[str] = []
+    listen = database.writer, "before_cursor_execute", lambda *call: said.append(call[2])
+    event.listen(*listen)
+    with database.write() as session:
+        cohort = queue.claim_cohort(session, agent, ("auto",), NOW, lambda _spec, _dataset: most)
+    event.remove(*listen)
+    assert cohort is not None
+    assert len(cohort.claims) == most
+    return len(said)
+
+
+def test_a_cohort_whose_workers_are_lost_again_and_again_is_taken_apart(database: Database) -> None:
+    with database.write() as session:
+        ids = _jobs(session, make_dataset(session), {}, {})
+
+        def lose_a_worker() -> list[str]:
+            agent = make_agent(session).id
+            queue.claim_cohort(session, agent, ("auto",), NOW, lambda _spec, _dataset: 8)
+            return agents.retire(session, agent, "lost", NOW)
+
+        together = [lose_a_worker() for _ in range(agents.LOST_AGENTS_IN_COMPANY)]
+        alone = lose_a_worker()
+
+        assert together == [ids] * agents.LOST_AGENTS_IN_COMPANY
+        assert alone == ids[:1]
+
+
+def test_a_job_is_of_no_cohort_while_it_waits(database: Database) -> None:
+    with database.write() as session:
+        first, _ = _jobs(session, make_dataset(session), {}, {})
+        _claim(session)
+        job = session.get_one(Job, first)
+        attempts.requeue(session, job, "drained", None, NOW)
+
+        assert (job.cohort_id, job.cohort_limit) == (None, None)
+
+
+def test_a_member_is_charged_its_share_of_the_gpu(database: Database) -> None:
+    with database.write() as session:
+        first, _ = _jobs(session, make_dataset(session), {}, {})
+        _claim(session)
+        job = session.get_one(Job, first)
+        environment = Environment(python="3", torch="2", device_name="GPU", threads=1)
+        job.resolved = Resolved(learner=Mlp(), device="cuda:0", precision="float32", cohort_size=2, environment=environment)
+        events.move_job(session, job, "succeeded", "trained", NOW + timedelta(seconds=60))
+
+        assert (job.run_s, job.gpu_s) == (60.0, 30.0)

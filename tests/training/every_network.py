@@ -31,11 +31,11 @@ class Centred(Architecture):
     def draw(self, blocks: Blocks, bias: Sequence[float], generator: torch.Generator) -> None:
         blocks["bias"].copy_(torch.tensor(bias))
 
-    def forward(self, blocks: Blocks, features: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
-        features = features if features.dim() == 3 else stacked(features, len(blocks["bias"]))
+    def outputs(self, blocks: Blocks, inputs: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
+        inputs = stacked(inputs, len(blocks["bias"]))
         if draws is not None:
-            blocks["mean"].lerp_(features.mean(dim=1, keepdim=True), 0.1)
-        return torch.baddbmm(blocks["bias"], features - blocks["mean"], blocks["weight"])[:, None]
+            blocks["mean"].lerp_(inputs.mean(dim=1, keepdim=True), 0.1)
+        return torch.baddbmm(blocks["bias"], inputs - blocks["mean"], blocks["weight"])[:, None]
 
 
 CENTRED = Centred(classes=2)

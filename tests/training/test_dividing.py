@@ -73,6 +73,26 @@ def test_leaving_out_a_feature_moves_no_row_that_has_no_copies(tmp_path: Path) -
     assert (parts == fewer).all()
 
 
+def test_a_column_added_behind_those_that_tell_rows_apart_moves_no_row(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    cells = with_copies()
+
+    parts, _ = divided(tmp_path, cells)
+    more, _ = divided(tmp_path / "more", cells | {"sum": [(a or 0) + (b or 0) for a, b in zip(cells["a"], cells["b"], strict=True)]})
+
+    assert (parts == more).all()
+
+
+def test_groups_are_drawn_by_their_names_alone(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    split = {"kind": "group", "column": "patient"}
+
+    parts, _ = divided(tmp_path, visits(), split=split)
+    other, _ = divided(tmp_path / "other", {"noise": list(range(600))} | visits(), split=split)
+
+    assert (parts == other).all()
+
+
 def test_rows_that_differ_in_what_is_no_feature_are_copies(tmp_path: Path) -> None:
     cells = with_copies() | {"number": list(range(660))}
 

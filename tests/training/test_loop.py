@@ -1,6 +1,6 @@
 """The training loop, alone and stacked."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,13 +11,13 @@ from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts
 from tests.training.every_network import CENTRED, every_network
+from workers.training import products
 from workers.training.loop import (
     Deferred,
     Epoch,
     Event,
     Lost,
     Pace,
-    Rows,
     Trained,
     Withdrawn,
     first_deferred_epoch,
@@ -27,6 +27,7 @@ from workers.training.loop import (
 from workers.training.mlp import MlpNetwork
 from workers.training.networks import Architecture
 from workers.training.population import Plan
+from workers.training.rows import Rows
 
 NETWORK = MlpNetwork(inputs=3, classes=2, hidden=(16,), edges=((-1.0, 1.0),) * 3)
 COUNTS = ClassCounts(labels=("no", "yes"), counts=(90, 10), positive=1)
@@ -117,6 +118,41 @@ def test_a_member_stays_the_same_when_the_stack_shrinks_around_it() -> None:
     )
 
 
+WIDE = MlpNetwork(inputs=3, classes=2, hidden=(64, 64), dropout=0.2, edges=((-1.0, 0.0, 1.0),) * 3)
+VARIED = [
+    *MEMBERS,
+    plan(LogitAdjusted(), seed=1),
+    plan(seed=3, stopping=EarlyStopping(patience=1), learning_rate=1e-12),
+    plan(Focal(alpha="balanced"), seed=3, stopping=EarlyStopping(patience=1), learning_rate=1e-12),
+    plan(BalancedCrossEntropy(), seed=2, learning_rate=1e-2),
+]
+
+
+@pytest.fixture(params=["torch's own products", "the widest products"])
+def products_as_named(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = products.ONEDNN.fp32_precision
+    if request.param == "the widest products":
+        products.use_widest_products()
+    yield
+    products.ONEDNN.fp32_precision = before
+
+
+@pytest.mark.usefixtures("products_as_named")
+@pytest.mark.parametrize("batch", [64, 75])
+@pytest.mark.parametrize("pack", [[0, 1], [3, 2, 1, 0], [4, 0], [6, 5, 0, 7], [5, 6, 7, 1, 2, 0]], ids=str)
+def test_packs_of_any_size_and_order_give_a_member_the_same_digits(pack: list[int], batch: int) -> None:
+    # Members 5 and 6 end early: the stack shrinks around the others.
+    pace = Pace(epochs=6, batch_size=batch, schedule="flat_cosine")
+    every = trained(VARIED, dtype=torch.float32, network=WIDE, pace=pace)
+
+    some = trained([VARIED[member] for member in pack], dtype=torch.float32, network=WIDE, pace=pace)
+
+    for place, member in enumerate(pack):
+        assert torch.equal(parameters(some, place), parameters(every, member))
+        assert series(some, "train/loss", place) == series(every, "train/loss", member)
+        assert series(some, "validation/log_loss", place) == series(every, "validation/log_loss", member)
+
+
 def test_two_runs_are_equal_to_the_last_digit() -> None:
     first, second = (trained([plan(Focal())], dtype=torch.float32) for _ in range(2))
 
@@ -153,7 +189,7 @@ def test_the_bias_takes_up_a_shift_and_the_network_is_cross_entropys() -> None:
 
     adjusted, plain = parameters(trained([plan(loss)])), parameters(trained([plan()]))
 
-    no, yes = NETWORK.views(adjusted - plain)["layer1.bias"][0, 0].tolist()
+    no, yes = NETWORK.views(adjusted - plain)["layer1.bias"][0, :, 0].tolist()
     assert no - yes == pytest.approx(loss.terms(COUNTS).shift[1] - loss.terms(COUNTS).shift[0])
     torch.testing.assert_close(adjusted[:, : NETWORK.decayed], plain[:, : NETWORK.decayed], rtol=0, atol=1e-9)
 

@@ -37,7 +37,7 @@ def test_each_member_steps_as_with_torch_s_own_optimiser() -> None:
     population = Population(NETWORK, plans, start.clone(), [torch.Generator(), torch.Generator()])
 
     for step in range(25):
-        population.step(features, targets, rate=1.0 if step < 15 else 0.1)
+        population.step(NETWORK.embedded(features)[None], targets[None], rate=1.0 if step < 15 else 0.1)
 
     for place, plan in enumerate(plans):
         blocks = {name: view[place].clone().requires_grad_() for name, view in NETWORK.views(start).items()}
@@ -48,13 +48,12 @@ def test_each_member_steps_as_with_torch_s_own_optimiser() -> None:
         for step in range(25):
             for group in optimizer.param_groups:
                 group["lr"] = plan.learning_rate * (1.0 if step < 15 else 0.1)
-            hidden = F.relu(features @ weights[0] + biases[0])
+            hidden = F.relu(weights[0] @ NETWORK.embedded(features).T + biases[0])
             optimizer.zero_grad()
-            F.cross_entropy(hidden @ weights[1] + biases[1], targets).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy((weights[1] @ hidden + biases[1]).T, targets).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        found = NETWORK.views(population.averages)
         for name, block in blocks.items():
-            torch.testing.assert_close(found[name][place], block.detach(), rtol=0, atol=1e-10)
+            torch.testing.assert_close(population.averages[name][place], block.detach(), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(

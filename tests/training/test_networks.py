@@ -84,12 +84,39 @@ def test_members_predict_in_any_order_what_each_predicts_alone(network: Architec
 
 @every_network
 def test_rows_predict_alike_shared_or_not_and_in_any_order(network: Architecture) -> None:
-    blocks, features, order = network.views(varied(network, 2)), some_features(), torch.tensor([3, 1, 0, 2, 4])
+    blocks, features, order = network.views(varied(network, 4)), some_features(), torch.tensor([3, 1, 0, 2, 4])
 
     logits = network.forward(blocks, features)
 
-    torch.testing.assert_close(network.forward(blocks, torch.stack([features, features])), logits)
+    for sets in (2, 4):
+        torch.testing.assert_close(network.outputs(blocks, torch.stack([network.embedded(features)] * sets)), logits)
     torch.testing.assert_close(network.forward(blocks, features[order]), logits[:, :, order])
+
+
+@every_network
+def test_each_part_of_the_members_sees_its_own_rows(network: Architecture) -> None:
+    blocks = network.views(varied(network, 4))
+    first, second = some_features(5), some_features(10)[5:]
+
+    together = network.outputs(blocks, torch.stack([network.embedded(first), network.embedded(second)]))
+
+    torch.testing.assert_close(together[:2], network.forward(blocks, first)[:2])
+    torch.testing.assert_close(together[2:], network.forward(blocks, second)[2:])
+
+
+@every_network
+def test_numbers_laid_out_block_after_block_hold_the_same_blocks(network: Architecture) -> None:
+    numbers = torch.arange(3.0 * network.parameters)
+
+    spans, blocks = network.spans(numbers, 3), network.blocks_of(numbers, 3)
+
+    assert torch.equal(torch.cat([span.flatten() for span in spans]), numbers)
+    assert all(span.is_contiguous() for span in spans)
+    for span, block in zip(spans, network.blocks, strict=True):
+        assert torch.equal(blocks[block.name].flatten(1), span[:, : block.size])
+    alone = torch.arange(1.0 * network.parameters)
+    for name, view in network.views(alone[None]).items():
+        assert torch.equal(network.blocks_of(alone, 1)[name], view)
 
 
 @every_network
@@ -168,7 +195,7 @@ def test_without_focusing_no_constant_prediction_costs_less_than_the_first(loss:
 def test_a_cosine_head_gives_cosines() -> None:
     network = replace(MLP, cosine=True)
     blocks = network.views(initial([0, 1], network))
-    blocks["layer2.weight"].copy_(torch.randn(2, 7, 2, generator=torch.Generator().manual_seed(1)))
+    blocks["layer2.weight"].copy_(torch.randn(2, 2, 7, generator=torch.Generator().manual_seed(1)))
 
     cosines = network.forward(blocks, some_features(50))
     blocks["layer2.weight"].mul_(3)

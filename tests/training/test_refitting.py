@@ -35,7 +35,7 @@ def ends(network: Architecture, plans: Sequence[Plan], *, validated: bool, epoch
 
 @pytest.mark.parametrize(("network", "loss"), [(NETWORK, CrossEntropy()), (COSINE, Ldam())], ids=["plain", "deferred"])
 def test_for_its_best_epochs_a_member_goes_the_way_it_went(network: Architecture, loss: AnyLoss) -> None:
-    plans = [plan(loss, seed=seed, stopping=STOPPING, learning_rate=rate) for seed, rate in ((0, 0.1), (1, 0.02))]
+    plans = [plan(loss, seed=seed, stopping=STOPPING, learning_rate=rate) for seed, rate in ((0, 0.03), (1, 0.003))]
     first = ends(network, plans, validated=True)
     assert len({end.best_epoch for end in first.values()}) == 2
 

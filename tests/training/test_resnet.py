@@ -15,9 +15,10 @@ from service.domain import image_networks
 from tests.training.reference_resnet import ReferenceResnet
 from workers.training.architectures import network_of
 from workers.training.image_encoding import ImageEncoding
-from workers.training.loop import Pace, Rows, Trained, all_logits, train
+from workers.training.loop import Pace, Trained, all_logits, train
 from workers.training.population import Plan
 from workers.training.resnet import ResnetNetwork
+from workers.training.rows import Rows
 
 NETWORK = ResnetNetwork(classes=3, side=8, depth=8, width=4, mean=(120.0, 110.0, 100.0), std=(60.0, 50.0, 40.0), augmentation="none")
 COUNTS = ClassCounts(labels=("a", "b", "c"), counts=(24, 12, 6), positive=None)
@@ -65,7 +66,7 @@ def test_each_member_is_the_plain_network_in_values_gradients_and_statistics(net
     images = pixels(6).double() if is_shared else torch.stack([pixels(6, seed) for seed in range(3)]).double()
     pull = torch.randn(3, 6, network.classes, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
-    logits = network.forward(blocks, images, generators(0, 1, 2))[:, 0]
+    logits = network.outputs(blocks, images[None] if is_shared else images, generators(0, 1, 2))[:, 0]
     (logits * pull).sum().backward()  # type: ignore[no-untyped-call]
 
     for place, reference in enumerate(plain):

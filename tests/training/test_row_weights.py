@@ -14,8 +14,8 @@ from counterweight.contracts.terms import ClassCounts
 from tests.training.tables import make_task, two_blobs
 from tests.training.test_loop import PACE, parameters, plan, rows, trained
 from workers.training.errors import UnusableData
-from workers.training.loop import Rows
 from workers.training.prepared import Prepared, TableFile, prepare
+from workers.training.rows import Rows
 from workers.training.trainer import run
 
 WEIGHTED = {"weight_column": "weight"}

@@ -18,6 +18,7 @@ from counterweight.contracts.messages import (
     Failed,
     Log,
     PhaseChanged,
+    Split,
     Succeeded,
     TrainerMessage,
     TrainerTask,
@@ -204,6 +205,19 @@ def test_a_lack_of_memory_is_the_owner_s_to_mend(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(trainer, "prepare", raise_it)
 
     assert failed(make_task(tmp_path)).failure_class == "out_of_memory"
+
+
+def test_a_lack_of_memory_for_several_asks_for_fewer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_it(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(trainer, "_finish", raise_it)
+    task = make_task(tmp_path, [{}, {"loss": {"kind": "focal"}}])
+
+    messages = ran(task)
+
+    assert [message.job_id for message in messages if isinstance(message, Split)] == ["job_0", "job_1"]
+    assert not any(isinstance(message, Failed) for message in messages)
 
 
 def test_what_nobody_foresaw_is_raised(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Dividing the rows of a table as a job asks for, and what there is to say of rows that are alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from counterweight.contracts.datasets import Column, names_rows
 from counterweight.contracts.splits import PARTS, AnySplit, ColumnSplit, FoldedSplit, GroupSplit, StratifiedSplit, TimeSplit
-from workers.training.copies import Keys, cell_keys, is_missing, mixed, row_keys
+from workers.training.copies import Keys, cell_keys, column_keys, first_keys, is_missing, mixed, unique
 from workers.training.errors import UnusableData
 from workers.training.placing import Ints
 from workers.training.split import Drawing, Parts, drawn_parts, named_parts, timed_parts
 from workers.training.table import TEXT_TYPES, column_codes, column_numbers
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of which rows fall where; older prepared caches are then left aside."""
 
 TOLD_FROM = 0.01
@@ -40,6 +40,20 @@ class Divisible:
     classes: tuple[str, ...]
     columns: list[Column]
     features: list[Column]
+    _keys: dict[str, Keys] = field(init=False, repr=False, default_factory=dict)
+
+    def keys_of(self, columns: list[Column]) -> list[Keys]:
+        """Return the keys of the cells of these columns; each column is looked at once."""
+        for column in columns:
+            if column.name not in self._keys:
+                self._keys[column.name] = column_keys(self.table, column)
+        return [self._keys[column.name] for column in columns]
+
+    @property
+    def feature_keys(self) -> Keys:
+        """Return keys that are equal for rows that are equal in what describes them."""
+        first, *others = self.keys_of(self.described_by)
+        return sum(others, first)
 
     @property
     def described_by(self) -> list[Column]:
@@ -58,7 +72,7 @@ class Divisible:
 
 def divide(rows: Divisible, split: AnySplit) -> Division:
     """Divide the rows; UnusableData where that cannot be done as asked."""
-    features = row_keys(rows.table, rows.described_by)
+    features = rows.feature_keys
     alike = _of_class(features, rows.labels)
     parts = _parts(rows, alike, split)
     counts = class_counts(parts, rows.labels, len(rows.classes))
@@ -72,9 +86,9 @@ def divide(rows: Divisible, split: AnySplit) -> Division:
 
 def notes_on_test_rows(rows: Divisible, parts: Parts, apart: Divisible) -> list[str]:
     """Tell of the rows of a table of its own that the training rows give away."""
-    described_by = rows.described_by
-    known = _of_class(row_keys(rows.table, described_by), rows.labels)[parts == 0]
-    copies = int(np.isin(_of_class(row_keys(apart.table, described_by), apart.labels), known).sum())
+    known = _of_class(rows.feature_keys, rows.labels)[parts == 0]
+    first, *others = apart.keys_of(rows.described_by)
+    copies = int(np.isin(_of_class(sum(others, first), apart.labels), known).sum())
     return [f"{copies:,} test rows are copies of training rows, in features and class: {FLATTERS}"] if copies else []
 
 
@@ -89,11 +103,12 @@ def _parts(rows: Divisible, alike: Keys, split: AnySplit) -> Parts:
         return named_parts([cells.texts[code] if code >= 0 else None for code in cells.codes], split.column)
     if isinstance(split, TimeSplit):
         return timed_parts(_times(rows, split), split)
-    keys = row_keys(rows.table, rows.columns)
+    keys = first_keys(rows.keys_of(rows.columns))
     if isinstance(split, GroupSplit):
         groups = cell_keys(rows.table, rows.column(split.column))
         # A row of no group is one by itself, but for its copies.
-        groups = np.where(is_missing(groups), alike, groups)
+        lone = is_missing(groups)
+        groups, keys = np.where(lone, alike, groups), np.where(lone, keys, groups)
         return drawn_parts(Drawing(rows.labels, rows.classes, keys, groups, f"groups of {split.column!r}"), split)
     return drawn_parts(Drawing(rows.labels, rows.classes, keys, alike, "different rows (exact copies are kept in one part)"), split)
 
@@ -123,7 +138,7 @@ def _way_out(split: AnySplit) -> str:
 def _on_copies(features: Keys, alike: Keys, labels: Ints, parts: Parts, split: AnySplit) -> list[str]:
     """Tell of rows that are alike: in one part they count twice, in two they give the answer away."""
     notes = []
-    if copies := len(alike) - len(np.unique(alike)):
+    if copies := len(alike) - len(unique(alike)):
         kept = "copies were kept in one part" if isinstance(split, StratifiedSplit) else _straddling(alike, parts)
         notes.append(f"{copies:,} rows are exact copies of another, in features and class; {kept}")
     if torn := _torn(features, labels):
@@ -140,7 +155,7 @@ def _torn(features: Keys, labels: Ints) -> int:
     """Return how many rows have the same features as one of another class."""
     _, of_row, rows = np.unique(features, return_inverse=True, return_counts=True)
     classes = int(labels.max()) + 1
-    return int(rows[np.bincount(np.unique(of_row * classes + labels) // classes) > 1].sum())
+    return int(rows[np.bincount(unique(of_row * classes + labels) // classes) > 1].sum())
 
 
 def _on_shares(rows: Divisible, counts: Ints, split: AnySplit) -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,9 @@ from torch import Tensor
 from counterweight.contracts.jobs import Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from workers.training.errors import Diverged
-from workers.training.networks import Architecture, one_voice
+from workers.training.networks import Architecture, Blocks, one_voice
 from workers.training.population import Plan, Population, derived_seed
+from workers.training.rows import Rows, Source
 from workers.training.validation import Watch, validation_values
 
 CANCEL_POLL_S = 0.5
@@ -24,15 +26,6 @@ WARM_UP_EPOCHS = 5
 """Of the schedule `step`."""
 _FIRST_LOSS_TOLERANCE = 1e-3
 _WEIGHTS, _ORDER, _DRAWS = range(3)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Features (N, …) and labels (N,) on the device, and how much each row counts (N,), at mean 1; None where all count alike."""
-
-    features: Tensor
-    labels: Tensor
-    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -134,19 +127,22 @@ class _Course:
         is_cancelled: Callable[[int], bool],
     ) -> None:
         self._network, self._plans, self._pace, self._is_cancelled = network, plans, pace, is_cancelled
-        self._training, self._validation = training, validation
-        self._batches = math.ceil(len(training.labels) / pace.batch_size)
-        start = network.initial([derived_seed(plan.seed, _WEIGHTS) for plan in plans], [plan.bias for plan in plans])
+        self._training, self._source = training, Source(network, training.features)
+        self._validation = None if validation is None else (Source(network, validation.features), validation.labels.cpu().numpy())
+        self._batches = math.ceil(len(training) / pace.batch_size)
+        # Neighbours with one seed share their batches, and those with one pace of learning a step of the optimiser.
+        self._stack = sorted(range(len(plans)), key=lambda member: _likeness(plans[member]))
+        in_order = [plans[member] for member in self._stack]
+        start = network.initial([derived_seed(plan.seed, _WEIGHTS) for plan in in_order], [plan.bias for plan in in_order])
         device, self._dtype = training.features.device, _dtype_of(training.features)
         self._weights = None if training.weights is None else training.weights.to(device, self._dtype)
-        draws = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DRAWS)) for plan in plans]
-        self._population = Population(network, plans, start.to(device, self._dtype), draws)
+        draws = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DRAWS)) for plan in in_order]
+        self._population = Population(network, in_order, start.to(device, self._dtype), draws)
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
         self._watches = [Watch(plan.stopping) for plan in plans]
         self._best: dict[int, tuple[Tensor, LossTerms]] = {}
         self._deferred_from: dict[int, int] = {}
         self._waiting = {member for member, plan in enumerate(plans) if plan.deferred is not None}
-        self._stack = list(range(len(plans)))
         self.active = set(self._stack)
         self._started = self._polled = time.monotonic()
 
@@ -156,15 +152,13 @@ class _Course:
         due = {member for member in self._waiting & self.active if epoch == (self._plans[member].deferred_from or last_fifth)}
         if due:
             yield from self._defer(due, epoch - 1)
-        features, labels, weights = self._training.features, self._training.labels, self._weights
-        self._order = self._shuffle()
-        self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=features.device)
-        shared = len({self._plans[member].seed for member in self._stack}) == 1
+        self._order, labels, weights = self._shuffle(), self._training.labels, self._weights
+        self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=self._order.device)
         # Batches of nearly equal size: a last batch of one row would be a step of pure noise.
         for batch, index in enumerate(self._order.tensor_split(self._batches, dim=1)):
-            rows = index[0] if shared else index
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
-            self._sums[batch] = self._population.step(features[rows], labels[rows], rate, None if weights is None else weights[rows])
+            inputs, counts = self._source.take(index), None if weights is None else weights.take(index)
+            self._sums[batch] = self._population.step(inputs, labels.take(index), rate, counts)
             if time.monotonic() - self._polled > CANCEL_POLL_S:
                 yield from self._withdraw()
                 if not self.active:
@@ -175,9 +169,8 @@ class _Course:
         yield from self._withdraw()
         if epoch == 1:
             self._check_first_losses()
-        losses = self._sums.sum(dim=0).cpu() / len(self._training.labels)
-        averages = self._population.averages
-        judged = self._judged(averages)
+        losses = self._sums.t().contiguous().sum(dim=1).cpu() / len(self._training)
+        judged = self._judged()
         for place, member in enumerate(self._stack):
             if member not in self.active:
                 continue
@@ -189,7 +182,7 @@ class _Course:
             terms = self._population.terms[place]
             values = self._validated(judged[place], terms, plan)
             if watch.is_best(epoch, values):
-                self._best[member] = averages[place : place + 1].clone(), terms
+                self._best[member] = self._population.average_of(place), terms
             yield self._report(member, epoch, {"train/loss": float(losses[place]), **values})
             if epoch < self._pace.epochs and watch.is_over(epoch) and member in self._waiting:
                 yield from self._defer({member}, epoch)
@@ -199,16 +192,16 @@ class _Course:
                 since = self._deferred_from.get(member)
                 yield Trained(member, parameters, watch.best_epoch, terms, None if (since or math.inf) > watch.best_epoch else since)
 
-    def _judged(self, averages: Tensor) -> NDArray[np.floating]:
+    def _judged(self) -> NDArray[np.floating]:
         """Return each place's logits (places, N, C) of the validation rows, or where there are none, its parameters."""
         if self._validation is None:
-            return averages.cpu().numpy()
-        return all_logits(self._network, averages, self._validation.features).double().cpu().numpy()
+            return torch.cat([self._population.average_of(place) for place in range(len(self._stack))]).cpu().numpy()
+        return _logits(self._network, self._population.averages, self._validation[0]).double().cpu().numpy()
 
     def _validated(self, logits: NDArray[np.floating], terms: LossTerms, plan: Plan) -> dict[str, float]:
         if self._validation is None:
             return {}
-        return validation_values(logits.astype(np.float64, copy=False), self._validation.labels.cpu().numpy(), terms, plan.positive)
+        return validation_values(logits.astype(np.float64, copy=False), self._validation[1], terms, plan.positive)
 
     def compact(self) -> None:
         """Drop the members that are done once they are more than half: until then they cost less than a rebuilt stack."""
@@ -234,22 +227,27 @@ class _Course:
         """Raise RuntimeError where the first step's loss is not that of the constant first prediction: something is miswired."""
         for place, member in enumerate(self._stack):
             plan, found = self._plans[member], float(self._sums[0, place])
-            rows = self._order[place].tensor_split(self._batches)[0]
-            weights = None if self._weights is None else self._weights[rows]
-            counts = torch.bincount(self._training.labels[rows], weights, minlength=self._network.classes).tolist()
+            counts = self._class_counts(place, batch=0, weights=self._weights)
             by_class = losses_by_class(plan.bias, plan.terms)
             expected = sum(count * value for count, value in zip(counts, by_class, strict=True))
             # Strong focusing may leave less than float32 can hold.
-            is_close = math.isclose(found, expected, rel_tol=_FIRST_LOSS_TOLERANCE, abs_tol=1e-6 * len(rows))
+            is_close = math.isclose(found, expected, rel_tol=_FIRST_LOSS_TOLERANCE, abs_tol=1e-6 * sum(counts))
             if math.isfinite(found) and not is_close:
-                raise RuntimeError(f"the first step's loss is {found / len(rows)}, but its predictions cost {expected / len(rows)}")
+                raise RuntimeError(f"the first step's loss is {found / sum(counts)}, but its predictions cost {expected / sum(counts)}")
 
     def _shuffle(self) -> Tensor:
-        """Return each place's order of the training rows (places, rows), drawn once for each seed."""
-        seeds = [self._plans[member].seed for member in self._stack]
-        rows = len(self._training.labels)
-        drawn = {seed: torch.randperm(rows, generator=self._orders[seed]) for seed in dict.fromkeys(seeds)}
-        return torch.stack([drawn[seed] for seed in seeds]).to(self._training.labels.device)
+        """Return the orders of the training rows (G, rows), each for a G-th part of the places: one for each seed, or for each place."""
+        seeds = Counter(self._plans[member].seed for member in self._stack)
+        drawn = {seed: torch.randperm(len(self._training), generator=self._orders[seed]) for seed in seeds}
+        are_even = len(set(seeds.values())) == 1
+        orders = [order for seed, order in drawn.items() for _ in range(1 if are_even else seeds[seed])]
+        return torch.stack(orders).to(self._training.labels.device)
+
+    def _class_counts(self, place: int, batch: int, weights: Tensor | None = None) -> list[float]:
+        """Return how many rows of each class a batch of this epoch holds for the member at a place, or how much they weigh."""
+        rows = self._order[place * len(self._order) // len(self._stack)].tensor_split(self._batches)[batch]
+        weighed = None if weights is None else weights[rows]
+        return torch.bincount(self._training.labels[rows], weighed, minlength=self._network.classes).tolist()
 
     def _withdraw(self) -> Iterator[Event]:
         self._polled = time.monotonic()
@@ -260,7 +258,7 @@ class _Course:
 
     def _report(self, member: int, epoch: int, values: dict[str, float]) -> Epoch:
         passed = time.monotonic() - self._started
-        rows_per_s = len(self._training.labels) * epoch / passed
+        rows_per_s = len(self._training) * epoch / passed
         last = self._plans[member].epochs or self._pace.epochs
         return Epoch(member, epoch, epoch * self._batches, values, rows_per_s, passed / epoch * (last - epoch))
 
@@ -269,8 +267,7 @@ class _Course:
         is_broken = ~torch.isfinite(self._sums[:, place])
         # Where every loss was finite, it was the last step that broke the weights.
         batch = int(is_broken.int().argmax()) if is_broken.any() else self._batches - 1
-        rows = self._order[place].tensor_split(self._batches)[batch]
-        counts = torch.bincount(self._training.labels[rows], minlength=self._network.classes).tolist()
+        counts = self._class_counts(place, batch)
         return Diverged(
             f"the loss was not finite at step {(epoch - 1) * self._batches + batch + 1} (epoch {epoch}), "
             f"in a batch with {counts} rows of the classes in order",
@@ -304,12 +301,21 @@ def first_deferred_epoch(epochs: int) -> int:
     return -(-4 * epochs // 5) + 1
 
 
-@torch.no_grad()
 def all_logits(network: Architecture, parameters: Tensor, features: Tensor) -> Tensor:
-    """Return logits (K, N, C) of any number of rows, each the mean of its network's voices."""
-    blocks = network.views(parameters)
-    chunk = max(1, FORWARD_FLOATS // (network.floats_a_row * len(parameters)))
-    return torch.cat([one_voice(network.forward(blocks, part)) for part in torch.split(features, chunk)], dim=1)
+    """Return logits (K, N, C) of any number of rows by the members whose rows `parameters` (K, P) are."""
+    return _logits(network, network.views(parameters), Source(network, features))
+
+
+@torch.no_grad()
+def _logits(network: Architecture, blocks: Blocks, source: Source) -> Tensor:
+    """Return logits (K, N, C) of all rows of a source, each the mean of its network's voices."""
+    members = len(next(iter(blocks.values())))
+    most = max(1, FORWARD_FLOATS // (network.floats_a_row * members))
+    return torch.cat([one_voice(network.outputs(blocks, part)) for part in source.parts(most)], dim=1)
+
+
+def _likeness(plan: Plan) -> tuple[float, ...]:
+    return plan.seed, plan.learning_rate, plan.weight_decay, plan.ema
 
 
 def _dtype_of(features: Tensor) -> torch.dtype:

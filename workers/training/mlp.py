@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workers.training.embedding import Pieces, count_pieces
-from workers.training.networks import Architecture, Block, Blocks, kept, stacked
+from workers.training.networks import Architecture, Block, Blocks, kept, padded
 
 _SHORTEST = 1e-12
 """Added to squared lengths before dividing by them."""
@@ -41,17 +41,20 @@ class MlpNetwork(Architecture):
     def pieces(self) -> int:
         return count_pieces(self.edges)
 
+    @cached_property
+    def columns(self) -> int:
+        """Return how many inputs the first layer has, embedding and padding included."""
+        return padded(self.inputs + self.pieces)
+
     @property
     def floats_a_row(self) -> int:
-        return max(self.inputs, self.pieces, self.classes, *self.hidden, 1)
+        return max(self.columns, self.classes, *self.hidden)
 
     def own_blocks(self) -> list[Block]:
-        sizes = list(enumerate(pairwise([self.inputs, *self.hidden, self.classes])))
-        weights = [Block(f"layer{layer}.weight", size) for layer, size in sizes]
-        if self.pieces:
-            weights.append(Block("pieces.weight", (self.pieces, sizes[0][1][1])))
+        sizes = list(enumerate(pairwise([self.columns, *self.hidden, self.classes])))
+        weights = [Block(f"layer{layer}.weight", (after, before)) for layer, (before, after) in sizes]
         biased = sizes[:-1] if self.cosine else sizes
-        return [*weights, *(Block(f"layer{layer}.bias", (1, size[1]), "bias") for layer, size in biased)]
+        return [*weights, *(Block(f"layer{layer}.bias", (after, 1), "bias") for layer, (_, after) in biased)]
 
     def draw(self, blocks: Blocks, bias: Sequence[float], generator: torch.Generator) -> None:
         """Start the head with zero weights and the given bias; a cosine head with one direction for all classes: it is undecided.
@@ -59,33 +62,40 @@ class MlpNetwork(Architecture):
         The embedding starts at zero beside the plain columns: drawn at random it does harm on tables where it is of no use.
         """
         for layer in range(self.head):
-            bound = 1 / math.sqrt(blocks[f"layer{layer}.weight"].shape[0])
-            blocks[f"layer{layer}.weight"].uniform_(-bound, bound, generator=generator)
+            weight = blocks[f"layer{layer}.weight"]
+            weight = weight[:, : self.inputs] if layer == 0 else weight
+            bound = 1 / math.sqrt(weight.shape[1])
+            weight.uniform_(-bound, bound, generator=generator)
             blocks[f"layer{layer}.bias"].uniform_(-bound, bound, generator=generator)
         if self.cosine:
             classes = blocks[f"layer{self.head}.weight"]
-            bound = 1 / math.sqrt(classes.shape[0])
-            classes.copy_(torch.empty_like(classes[:, :1]).uniform_(-bound, bound, generator=generator))
+            bound = 1 / math.sqrt(classes.shape[1])
+            classes.copy_(torch.empty_like(classes[:1]).uniform_(-bound, bound, generator=generator))
         else:
-            blocks[f"layer{self.head}.bias"].copy_(torch.tensor(bias, dtype=torch.float64))
+            blocks[f"layer{self.head}.bias"][:, 0] = torch.tensor(bias, dtype=torch.float64)
 
-    def forward(self, blocks: Blocks, features: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
+    def embedded(self, features: Tensor) -> Tensor:
+        """Return features (N, inputs) with the pieces of their numbers beside them, (N, columns)."""
+        parts = [features, self._pieces_as(features).embed(features)] if self.pieces else [features]
+        return F.pad(torch.cat(parts, dim=1), (0, self.columns - self.inputs - self.pieces))
+
+    def outputs(self, blocks: Blocks, inputs: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
         """Return logits (K, 1, N, C)."""
-        weights = [blocks[f"layer{layer}.weight"] for layer in range(self.head + 1)]
-        hidden = features if features.dim() == 3 else stacked(features, len(weights[0]))
-        for layer, weight in enumerate(weights[:-1]):
-            outputs = torch.baddbmm(blocks[f"layer{layer}.bias"], hidden, weight)
-            if layer == 0 and self.pieces:
-                embedded = self._pieces_as(features).embed(features)
-                embedded = embedded if embedded.dim() == 3 else stacked(embedded, len(weight))
-                outputs = torch.baddbmm(outputs, embedded, blocks["pieces.weight"])
-            hidden = F.relu(outputs)
+        rows = inputs.shape[1]
+        # Everything lies feature by feature, (K, features, N): no product then has a narrow side, and members with the same rows share
+        # the first product. Padded rows let each member's numbers begin alike, so that it gets the same digits wherever it stands.
+        spare = padded(rows) - rows
+        hidden = (F.pad(inputs, (0, 0, 0, spare)) if spare else inputs).transpose(1, 2)
+        for layer in range(self.head):
+            hidden = _Hidden.apply(blocks[f"layer{layer}.weight"], blocks[f"layer{layer}.bias"], hidden)  # type: ignore[no-untyped-call]
             if draws is not None and self.dropout > 0:
                 hidden = hidden * kept(hidden, self.dropout, draws)
+        weight = blocks[f"layer{self.head}.weight"]
         if self.cosine:
-            return torch.bmm(directions(hidden, 2), directions(weights[-1], 1))[:, None]
-        multiply = narrow if self.hidden else torch.baddbmm
-        return multiply(blocks[f"layer{self.head}.bias"], hidden, weights[-1])[:, None]
+            outputs = torch.bmm(directions(weight, 2), directions(hidden, 1))
+        else:
+            outputs = _product(weight, hidden) + blocks[f"layer{self.head}.bias"]
+        return (outputs[..., :rows] if spare else outputs).transpose(1, 2)[:, None]
 
     def _pieces_as(self, features: Tensor) -> Pieces:
         """Return the pieces on the device and with the precision of the features."""
@@ -97,6 +107,34 @@ class MlpNetwork(Architecture):
     @cached_property
     def _made(self) -> dict[tuple[torch.dtype, torch.device], Pieces]:
         return {}
+
+
+class _Hidden(torch.autograd.Function):
+    """relu(weight @ hidden + bias), with few passes over memory: autograd would copy what is changed in place."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, hidden: Tensor) -> Tensor:
+        outputs = _product(weight, hidden).add_(bias).relu_()
+        ctx.save_for_backward(weight, hidden, outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        weight, hidden, outputs = ctx.saved_tensors
+        # Made by the layer above for this one alone, so that it can be changed in place.
+        gradient = torch.ops.aten.threshold_backward.grad_input(gradients[0], outputs, 0, grad_input=gradients[0])
+        of_hidden = torch.bmm(weight.transpose(1, 2), gradient) if ctx.needs_input_grad[2] else None
+        of_weight = torch.bmm(gradient.reshape(len(hidden), -1, gradient.shape[2]), hidden.transpose(1, 2))
+        return of_weight.view(weight.shape), gradient.sum(2, keepdim=True), of_hidden
+
+
+def _product(weight: Tensor, hidden: Tensor) -> Tensor:
+    """Return weight (K, after, before) @ hidden (G, before, N) for each member, (K, after, N)."""
+    members, after, before = weight.shape
+    sets = len(hidden)
+    if sets == members:
+        return torch.bmm(weight, hidden)
+    return torch.bmm(weight.reshape(sets, -1, before), hidden).view(members, after, -1)
 
 
 def narrow(bias: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:

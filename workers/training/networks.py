@@ -1,4 +1,4 @@
-"""What a network is to the training loop: a function of one matrix of which row k holds every number of member k."""
+"""What a network is to the training loop: a function of named blocks of numbers, of K members at once."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,12 @@ from torch import Tensor
 
 _ALIGNED = 16
 """Every block of a row starts at a multiple of this many floats, so that vector instructions cut all members' blocks alike."""
+
+
+def padded(size: int) -> int:
+    """Return the next multiple of 16."""
+    return -(-size // _ALIGNED) * _ALIGNED
+
 
 Role = Literal["weight", "bias", "buffer"]
 _ROLES: tuple[Role, ...] = ("weight", "bias", "buffer")
@@ -36,7 +42,7 @@ class Block:
 
     @property
     def padded(self) -> int:
-        return -(-self.size // _ALIGNED) * _ALIGNED
+        return padded(self.size)
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,21 @@ class Architecture:
         """Fill the blocks of one new member, (*shape) each and all zero; its first prediction is to be the constant one of `bias` (C)."""
         raise NotImplementedError
 
-    def forward(self, blocks: Blocks, features: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
-        """Return logits (K, E, N, C) of features (N, …) shared by all members, or (K, N, …): one set of them for each of E voices.
+    def embedded(self, features: Tensor) -> Tensor:
+        """Return features (N, …) as the first weights see them: a step of its own, done once for all epochs where that fits into memory."""
+        return features
 
-        `draws` holds a generator for each member while training: a member then draws (dropout, augmentation) what it would draw alone.
+    def outputs(self, blocks: Blocks, inputs: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
+        """Return logits (K, E, N, C) of embedded `inputs` (G, N, …): one set of them for each of E voices.
+
+        The members' G-th parts, in order, share a set of rows: all of them with G = 1, none with G = K. `draws` holds a generator for
+        each member while training: a member then draws (dropout, augmentation) what it would draw alone.
         """
         raise NotImplementedError
+
+    def forward(self, blocks: Blocks, features: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
+        """Return logits (K, E, N, C) of features (N, …) that all members share."""
+        return self.outputs(blocks, self.embedded(features)[None], draws)
 
     @property
     def floats_a_row(self) -> int:
@@ -88,7 +103,16 @@ class Architecture:
     def views(self, parameters: Tensor) -> dict[str, Tensor]:
         """Return each block of the rows (K, parameters) as (K, *shape), by name."""
         pieces = torch.split(parameters, [block.padded for block in self.blocks], dim=1)
-        return {block.name: piece[:, : block.size].view(-1, *block.shape) for block, piece in zip(self.blocks, pieces, strict=True)}
+        return {block.name: _shaped(piece, block) for block, piece in zip(self.blocks, pieces, strict=True)}
+
+    def spans(self, numbers: Tensor, members: int) -> list[Tensor]:
+        """Return the blocks of K members' numbers that are laid out block after block, each (K, padded) and contiguous."""
+        sizes = [members * block.padded for block in self.blocks]
+        return [span.view(members, -1) for span in torch.split(numbers, sizes)]
+
+    def blocks_of(self, numbers: Tensor, members: int) -> dict[str, Tensor]:
+        """Return each block of numbers that are laid out block after block as (K, *shape), by name."""
+        return {block.name: _shaped(span, block) for block, span in zip(self.blocks, self.spans(numbers, members), strict=True)}
 
     def initial(self, seeds: Sequence[int], biases: Sequence[Sequence[float]]) -> Tensor:
         """Return rows (K, parameters) in float64, each drawn from its own seed alone."""
@@ -106,9 +130,16 @@ def one_voice(logits: Tensor) -> Tensor:
     return logits.log_softmax(-1).logsumexp(1) - math.log(logits.shape[1])
 
 
-def stacked(features: Tensor, members: int) -> Tensor:
-    """Return features (K, N, …) for each member, without a copy where all share them."""
-    return features.expand(members, *features.shape)
+def stacked(inputs: Tensor, members: int) -> Tensor:
+    """Return inputs (K, N, …) for each member from those (G, N, …) of each G-th part, without a copy where all share them."""
+    sets = len(inputs)
+    if sets in (1, members):
+        return inputs.expand(members, *inputs.shape[1:])
+    return inputs.repeat_interleave(members // sets, dim=0)
+
+
+def _shaped(piece: Tensor, block: Block) -> Tensor:
+    return piece[:, : block.size].view(-1, *block.shape)
 
 
 def kept(hidden: Tensor, dropout: float, generators: Sequence[torch.Generator]) -> Tensor:

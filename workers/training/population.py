@@ -1,7 +1,8 @@
-"""K networks trained by one program: one matrix of parameters, one fused optimiser, nothing of one member in another."""
+"""K networks trained by one program: one vector of parameters, one fused optimiser, nothing of one member in another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from counterweight.contracts.jobs import EarlyStopping, Optimizer
 from counterweight.contracts.terms import LossTerms
 from workers.training.loss import StackedTerms, example_loss
 from workers.training.momentum import Momentum
-from workers.training.networks import Architecture
+from workers.training.networks import Architecture, stacked
 
 CLIP_NORM = 1.0
 
@@ -45,111 +46,131 @@ def derived_seed(seed: int, purpose: int) -> int:
 
 
 class Population:
-    """The members still in the stack; row k of every matrix is member k's.
+    """The members still in the stack. `averages` are the blocks of their parameters' moving averages, which are what is validated and
+    kept; `terms` are those in force.
 
-    `averages` (K, parameters) are the moving averages of the parameters, which are what is validated and kept; `terms` are those in
-    force.
+    All numbers of a kind (parameters, gradients, moments, averages) are one vector, block after block and in each block member after
+    member: a product takes a block of all members as it lies.
     """
 
     def __init__(self, network: Architecture, plans: Sequence[Plan], parameters: Tensor, draws: Sequence[torch.Generator]) -> None:
         self._network = network
         self._steps = 0
-        self.averages = parameters.clone()
-        terms = [plan.terms for plan in plans]
-        self._settle(plans, terms, draws, parameters.clone(), torch.zeros_like(parameters), torch.zeros_like(parameters))
+        views = network.views(parameters)
+        start = torch.zeros(parameters.numel(), dtype=parameters.dtype, device=parameters.device)
+        for name, block in network.blocks_of(start, len(plans)).items():
+            block.copy_(views[name])
+        self._settle(plans, [plan.terms for plan in plans], draws, [start, start.clone(), torch.zeros_like(start), torch.zeros_like(start)])
 
     def _settle(
-        self,
-        plans: Sequence[Plan],
-        terms: Sequence[LossTerms],
-        draws: Sequence[torch.Generator],
-        parameters: Tensor,
-        means: Tensor,
-        squares: Tensor,
+        self, plans: Sequence[Plan], terms: Sequence[LossTerms], draws: Sequence[torch.Generator], numbers: Sequence[Tensor]
     ) -> None:
-        self._plans, self._draws = list(plans), list(draws)
-        self._parameters, self._means, self._squares = parameters, means, squares
-        self._gradients = torch.zeros_like(parameters)
-        # Leaves that share the matrix's memory: the graph sees single weights and biases, everything after it one matrix.
+        self._plans, self._draws, self._numbers = list(plans), list(draws), list(numbers)
+        parameters, averages, means, squares = numbers
+        network, members = self._network, len(plans)
+        # Leaves that share the vector's memory: the graph sees single weights and biases, everything after it one vector.
         # By `data`, which has a version of its own: a network may move its buffers between its forward and its backward pass.
-        self._blocks = {name: block.data for name, block in self._network.views(parameters).items()}
-        learnt = [block.name for block in self._network.blocks if block.role != "buffer"]
-        self._leaves = [self._blocks[name].requires_grad_() for name in learnt]
-        of_gradients = self._network.views(self._gradients)
-        self._leaf_gradients = [of_gradients[name] for name in learnt]
-        self.use(terms)
-        self._ema = torch.tensor([[plan.ema] for plan in plans], dtype=parameters.dtype, device=parameters.device)
+        self._blocks = {name: block.data for name, block in network.blocks_of(parameters, members).items()}
+        self._learnt = [block for block in network.blocks if block.role != "buffer"]
+        self._leaves = [self._blocks[block.name].requires_grad_() for block in self._learnt]
+        self._padded = [parameters.new_zeros(members, block.padded) if block.padded != block.size else None for block in self._learnt]
+        self.averages = network.blocks_of(averages, members)
+        self._averagers = _averagers(plans, network, averages, parameters)
         # The recipes of SGD know no clipping: with its large steps it would be at work all the time.
         self._clips = plans[0].optimizer != "sgd"
-        self._groups = _groups(plans, self._network, (parameters, self._gradients, means, squares), self._steps)
+        self._groups = _groups(plans, network, (parameters, means, squares), self._steps)
+        self.use(terms)
 
-    def step(self, features: Tensor, targets: Tensor, rate: float, weights: Tensor | None = None) -> Tensor:
+    def step(self, inputs: Tensor, targets: Tensor, rate: float, weights: Tensor | None = None) -> Tensor:
         """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,).
 
-        `weights` (N,) or (K, N) tell how much each example's loss counts; their mean over all training rows is 1.
-        The loss of a member of several voices is the mean of theirs: each learns for itself.
+        Takes embedded inputs (G, N, …) and targets (G, N), a set for each G-th part of the members in order. `weights` (G, N) tell how
+        much each example's loss counts; their mean over all training rows is 1. The loss of a member of several voices is the mean of
+        theirs: each learns for itself.
         """
-        logits = self._network.forward(self._blocks, features, self._draws)
-        losses = _voices_loss(logits, targets, self._stacked)
-        sums = (losses if weights is None else losses * weights).sum(dim=1)
-        gradients = torch.autograd.grad(sums.sum() / targets.shape[-1], self._leaves)
-        for block, gradient in zip(self._leaf_gradients, gradients, strict=True):
-            block.copy_(gradient)
+        losses = _voices_loss(self._network.outputs(self._blocks, inputs, self._draws), targets, self._stacked)
+        if weights is not None:
+            losses = losses * stacked(weights, len(losses))
+        share = losses.new_full((), 1 / targets.shape[-1]).expand(losses.shape)
+        gradients = self._spans(torch.autograd.grad(losses, self._leaves, share))
         if self._clips:
-            norms = self._gradients.norm(dim=1, keepdim=True)
-            self._gradients.mul_((CLIP_NORM / (norms + 1e-6)).clamp_max(1.0))
+            _clip(gradients)
         for group in self._groups:
-            group.step(rate)
+            group.step(gradients, rate)
         self._steps += 1
-        # A young average forgets its start fast: at step t it looks back over t / 10 steps, not over 1 / (1 - ema).
-        decay = self._ema.clamp_max((1 + self._steps) / (10 + self._steps))
-        self.averages.lerp_(self._parameters, 1 - decay)
-        return sums.detach()
+        for averager in self._averagers:
+            averager.step(self._steps)
+        return losses.detach().sum(dim=1)
+
+    def _spans(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Return the gradients as the parameters lie, (K, padded) each."""
+        spans = []
+        for gradient, buffer in zip(gradients, self._padded, strict=True):
+            flat = gradient.reshape(len(gradient), -1)
+            if buffer is not None:
+                buffer[:, : flat.shape[1]] = flat
+            spans.append(flat if buffer is None else buffer)
+        return spans
 
     def use(self, terms: Sequence[LossTerms]) -> None:
         """Let each member's loss have these terms from now on."""
         self.terms = list(terms)
-        self._stacked = StackedTerms.of(self.terms, self._parameters.dtype, self._parameters.device)
+        self._stacked = StackedTerms.of(self.terms, self._numbers[0].dtype, self._numbers[0].device)
+
+    def average_of(self, place: int) -> Tensor:
+        """Return the averages of the member at `place` as a row (1, parameters) of its own."""
+        return self._chosen(self._numbers[1], [place])[None]
 
     def keep(self, places: Sequence[int]) -> None:
         """Drop all members but those at `places`; these go on as if nothing had happened."""
-        index = torch.tensor(places, device=self.averages.device)
-        self.averages = self.averages[index]
         self._settle(
             [self._plans[place] for place in places],
             [self.terms[place] for place in places],
             [self._draws[place] for place in places],
-            self._parameters[index],
-            self._means[index],
-            self._squares[index],
+            [self._chosen(numbers, places) for numbers in self._numbers],
         )
+
+    def _chosen(self, numbers: Tensor, places: Sequence[int]) -> Tensor:
+        index = torch.tensor(places, device=numbers.device)
+        return torch.cat([span[index].flatten() for span in self._network.spans(numbers, len(self._plans))])
 
 
 def _voices_loss(logits: Tensor, targets: Tensor, terms: StackedTerms) -> Tensor:
-    """Return each example's loss (K, N), the mean over the E voices of logits (K, E, N, C)."""
+    """Return each example's loss (K, N), the mean over the E voices of logits (K, E, N, C), for targets (G, N)."""
     members, voices, rows, classes = logits.shape
-    targets = targets.expand(members, rows)[:, None].expand(-1, voices, -1).reshape(members, -1)
+    targets = stacked(targets, members)
+    if voices == 1:
+        return example_loss(logits[:, 0], targets, terms)
+    targets = targets[:, None].expand(-1, voices, -1).reshape(members, -1)
     return example_loss(logits.reshape(members, -1, classes), targets, terms).view(members, voices, rows).mean(dim=1)
 
 
+def _clip(gradients: Sequence[Tensor]) -> None:
+    """Shorten each member's gradient, in blocks (K, n), to `CLIP_NORM`."""
+    # Summed along a member's own numbers: along the stack, what is added first would depend on who else is there.
+    norms = torch.stack([torch.linalg.vector_norm(block, dim=1) for block in gradients], dim=1).norm(dim=1)
+    factors = (CLIP_NORM / (norms + 1e-6)).clamp_max_(1.0)[:, None]
+    for block in gradients:
+        block.mul_(factors)
+
+
 @dataclass(frozen=True)
-class _Group:
-    """Parts of rows with one learning rate and decay, for the fused AdamW (its state is the two moments and the steps done)."""
+class _AdamW:
+    """Parts of some blocks with one learning rate and decay, for the fused AdamW: its state is the two moments and the steps done."""
 
     learning_rate: float
     weight_decay: float
     parameters: list[Tensor]
-    gradients: list[Tensor]
     means: list[Tensor]
     squares: list[Tensor]
     steps: list[Tensor]
 
-    def step(self, rate: float) -> None:
+    def step(self, gradients: list[Tensor], rate: float) -> None:
         # The function and not the class: the class spends as long on its bookkeeping as a small network does on its gradients.
         with torch.no_grad():
             adamw(
                 self.parameters,
-                self.gradients,
+                gradients,
                 self.means,
                 self.squares,
                 [],
@@ -165,24 +186,68 @@ class _Group:
             )
 
 
-_OPTIMIZERS: dict[Optimizer, type[_Group | Momentum]] = {"adamw": _Group, "sgd": Momentum}
+_OPTIMIZERS: dict[Optimizer, type[_AdamW | Momentum]] = {"adamw": _AdamW, "sgd": Momentum}
 
 
-def _groups(
-    plans: Sequence[Plan], network: Architecture, matrices: tuple[Tensor, Tensor, Tensor, Tensor], steps: int
-) -> list[_Group | Momentum]:
-    """Return the groups of the optimiser: a member's weights, and its biases, which do not decay; buffers are in none.
+@dataclass(frozen=True)
+class _Group:
+    """Members that learn alike, and the blocks of theirs that an optimiser takes."""
 
-    They are tensors of their own: the fused kernel cuts a member's numbers alike wherever it stands in the stack.
-    """
-    kind = _OPTIMIZERS[plans[0].optimizer]
-    groups: dict[tuple[float, float], _Group | Momentum] = {}
-    for place, plan in enumerate(plans):
-        for part, decay in ((slice(network.decayed), plan.weight_decay), (slice(network.decayed, network.trained), 0.0)):
-            key = (plan.learning_rate, decay)
-            group = groups.setdefault(key, kind(*key, [], [], [], [], []))
-            fields = (group.parameters, group.gradients, group.means, group.squares)
-            for field, matrix in zip(fields, matrices, strict=True):
-                field.append(matrix[place, part])
-            group.steps.append(torch.tensor(float(steps), device=matrices[0].device))
-    return list(groups.values())
+    places: range
+    blocks: range
+    optimizer: _AdamW | Momentum
+
+    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
+        """Take a step down the gradients, one (K, n) for each block."""
+        self.optimizer.step([_part(gradients[block], self.places) for block in self.blocks], rate)
+
+
+def _groups(plans: Sequence[Plan], network: Architecture, numbers: Sequence[Tensor], steps: int) -> list[_Group]:
+    """Return the groups of the optimiser: the weights of members alike, and their biases, which do not decay; buffers are in none."""
+    roles = [block.role for block in network.blocks]
+    spans = [network.spans(each, len(plans)) for each in numbers]
+    found = []
+    for role in ("weight", "bias"):
+        blocks = [index for index, each in enumerate(roles) if each == role]
+        settings = [(plan.learning_rate, plan.weight_decay if role == "weight" else 0.0) for plan in plans]
+        for places in _alike(settings) if blocks else []:
+            parameters, means, squares = ([_part(of[block], places) for block in blocks] for of in spans)
+            done = [torch.tensor(float(steps), device=numbers[0].device) for _ in blocks]
+            optimizer = _OPTIMIZERS[plans[0].optimizer](*settings[places.start], parameters, means, squares, done)
+            found.append(_Group(places, range(blocks[0], blocks[-1] + 1), optimizer))
+    return found
+
+
+@dataclass(frozen=True)
+class _Averager:
+    """Parts of the averages and of the parameters that they follow at one pace."""
+
+    decay: float
+    averages: list[Tensor]
+    parameters: list[Tensor]
+
+    def step(self, steps: int) -> None:
+        # A young average forgets its start fast: at step t it looks back over t / 10 steps, not over 1 / (1 - ema).
+        weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
+        for average, parameters in zip(self.averages, self.parameters, strict=True):
+            average.lerp_(parameters, weight)
+
+
+def _averagers(plans: Sequence[Plan], network: Architecture, averages: Tensor, parameters: Tensor) -> list[_Averager]:
+    paces = _alike([plan.ema for plan in plans])
+    if len(paces) == 1:
+        return [_Averager(plans[0].ema, [averages], [parameters])]
+    spans = [network.spans(numbers, len(plans)) for numbers in (averages, parameters)]
+    return [_Averager(plans[places.start].ema, *([_part(span, places) for span in of] for of in spans)) for places in paces]
+
+
+def _alike(values: Sequence[object]) -> list[range]:
+    """Return the runs of places whose values are equal."""
+    starts = [place for place, value in enumerate(values) if place == 0 or value != values[place - 1]]
+    return [range(start, end) for start, end in pairwise([*starts, len(values)])]
+
+
+def _part(span: Tensor, places: range) -> Tensor:
+    """Return the members' part of a block (K, n), which is a multiple of 16 numbers long where the block is padded: the fused kernels
+    then cut a member's numbers alike wherever it stands in the stack."""
+    return span[places.start : places.stop] if len(places) < len(span) else span

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from counterweight.contracts.jobs import ResolvedSpec
 from workers.training.cohort import Cohort
-from workers.training.loop import Epoch, Event, Rows, Trained, train
+from workers.training.loop import Epoch, Event, Trained, train
 from workers.training.population import Plan
+from workers.training.rows import Rows
 
 SERIES = "refit/loss"
 """The mean loss of an epoch over training and validation rows."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workers.training.augmentation import Augmentation, augmented
 from workers.training.mlp import directions, narrow
-from workers.training.networks import Architecture, Block, Blocks
+from workers.training.networks import Architecture, Block, Blocks, stacked
 
 _MOMENTUM, _EPSILON = 0.1, 1e-5
 """Of the batch norms: how fast running statistics follow, and what is added to variances."""
@@ -84,14 +84,15 @@ class ResnetNetwork(Architecture):
         else:
             blocks["head.bias"].copy_(torch.tensor(bias, dtype=torch.float64))
 
-    def forward(self, blocks: Blocks, features: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
-        """Return logits (K, 1, N, C) of pixels (N, 3, side, side) shared by all members, or (K, N, 3, side, side).
+    def outputs(self, blocks: Blocks, inputs: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
+        """Return logits (K, 1, N, C) of pixels (G, N, 3, side, side), a set for each G-th part of the members.
 
         Channels of all members lie side by side, (N, K channels, height, width): convolutions of K groups, and norms of each channel
         over the batch, keep members apart.
         """
         stack = _Stack(blocks, len(blocks["head.weight"]), is_training=draws is not None)
-        pixels = features if draws is None else augmented(features, self.augmentation, draws)
+        pixels = inputs[0] if len(inputs) == 1 else stacked(inputs, stack.members)
+        pixels = pixels if draws is None else augmented(pixels, self.augmentation, draws)
         first, *others = self._units()
         hidden = F.relu(stack.unit(first, self._scaled(pixels, blocks["head.weight"].dtype)))
         for opening, closing in zip(others[::2], others[1::2], strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.splits import PARTS, FoldedSplit, TimeSplit
-from workers.training.copies import Keys, mixed
+from workers.training.copies import Keys, mixed, unique
 from workers.training.errors import UnusableData
 from workers.training.placing import Units, place
 
@@ -102,7 +102,7 @@ def _check_class_sizes(rows: Drawing, split: FoldedSplit) -> None:
 
 def _check_units_of_classes(rows: Drawing, units: Units, split: FoldedSplit) -> None:
     """Each part, and each fold, needs a unit of its own with rows of the class."""
-    pairs = np.unique(units.of_row * len(rows.classes) + rows.labels)
+    pairs = unique(units.of_row * len(rows.classes) + rows.labels)
     for label, count in zip(rows.classes, np.bincount(pairs % len(rows.classes)).tolist(), strict=True):
         if count < split.minimum_rows:
             raise UnusableData(

@@ -29,13 +29,14 @@ from workers.training.cohort import Cohort, form_cohort
 from workers.training.errors import Diverged, OutOfMemory, TrainingError
 from workers.training.evaluation import evaluate
 from workers.training.files import store
-from workers.training.loop import Deferred, Epoch, Event, Lost, Rows, Trained, Withdrawn, all_logits, train
+from workers.training.loop import Deferred, Epoch, Event, Lost, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
 from workers.training.products import use_widest_products
 from workers.training.refitting import refit
 from workers.training.requested import Sources, with_requested
+from workers.training.rows import Rows
 from workers.training.subject import Scored
 from workers.training.telling import Telling
 
