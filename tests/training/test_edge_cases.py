@@ -79,6 +79,36 @@ def test_a_class_absent_from_validation_leaves_no_threshold_no_calibration_and_n
     assert all(metric.value is not None for metric in found.splits["test"].metrics.values())
 
 
+def test_of_several_classes_one_absent_from_validation_leaves_the_offsets_at_nought() -> None:
+    found = evaluate(SEVERAL, rows_of(3, 0, 1), rows_of(3, 0, 1, 2)).evaluation
+
+    assert (found.threshold.reason, found.threshold.offsets_reason) == ("several_classes", "too_few")
+    assert found.threshold.offsets == {"x": 0, "y": 0, "z": 0}
+    assert found.threshold.gain is None
+
+
+def test_a_class_without_any_judged_row_is_never_suggested_for_another() -> None:
+    suspected = evaluate(SEVERAL, rows_of(3, 0, 1), rows_of(3, 0, 1)).evaluation.suspected_label_errors
+
+    assert suspected is not None
+    assert suspected.self_confidence["z"] is None
+    assert {pair.suggested for pair in suspected.pairs} == {"x", "y"}
+
+
+def test_what_the_bootstrap_cannot_draw_is_exact_or_null_and_never_an_interval_without_width() -> None:
+    labels = np.arange(100) % 2
+    perfect = Scored.of(np.stack([-8.0 * labels, 8.0 * labels - 4], axis=1) + np.linspace(0, 0.1, 100)[:, None] * [0, 1], labels)
+
+    metrics = evaluate(BINARY, perfect, perfect).evaluation.splits["test"].metrics
+
+    assert metrics["roc_auc"].value == metrics["average_precision"].value == metrics["recall"].value == metrics["accuracy"].value == 1
+    assert metrics["roc_auc"].low == metrics["recall"].low == pytest.approx(0.025 ** (1 / 50))
+    assert 0.7 < (metrics["average_precision"].low or 0) < (metrics["roc_auc"].low or 0)
+    for name, metric in metrics.items():
+        assert metric.low is None or metric.high is None or metric.low < metric.high, name
+    assert {metric.reason for metric in metrics.values()} == {None, "degenerate"}
+
+
 def test_a_class_absent_from_test_is_null_and_the_others_are_averaged_by_name() -> None:
     found = evaluate(SEVERAL, rows_of(3, 0, 1, 2), rows_of(3, 0, 1)).evaluation.splits["test"]
 

@@ -145,3 +145,13 @@ def test_a_group_with_fewer_than_five_rows_of_a_class_has_points_only() -> None:
     metrics = few.splits["test"].metrics
     assert metrics["average_precision"].value is not None
     assert {metric.reason for metric in metrics.values()} == {"too_few"}
+
+
+def test_a_cancelled_job_waits_for_no_more_groups() -> None:
+    found, table = outcome(), pa.table({"c": pa.array(["a", "b"] * ROWS)})
+    column = Column(name="c", type="categorical", missing=0, distinct=2)
+    asked = iter([False, True])
+
+    (group,) = subgroup_table(BINARY, found.judged, column, {"validation": table[:ROWS], "test": table[ROWS:]}, lambda: next(asked)).groups
+
+    assert group.label == "a"

@@ -34,7 +34,7 @@ def with_requested(outcome: Outcome, subject: Subject, sources: Sources, is_canc
     """Return the evaluation with all that the job's options ask for; whatever is still to come when it is cancelled is left out."""
     asked = subject.options
     importance = _importance(outcome, subject, sources, is_cancelled) if asked.permutation_importance else None
-    tables = [_subgroups(outcome, subject, sources, name) for name in asked.subgroups if not is_cancelled()]
+    tables = [_subgroups(outcome, subject, sources, name, is_cancelled) for name in asked.subgroups]
     return outcome.evaluation.model_copy(update={"permutation_importance": importance, "subgroups": tables})
 
 
@@ -47,10 +47,10 @@ def _importance(outcome: Outcome, subject: Subject, sources: Sources, is_cancell
     return permutation_importance(ranker, sources.places, subject.options.permutation_repeats, is_cancelled)
 
 
-def _subgroups(outcome: Outcome, subject: Subject, sources: Sources, name: str) -> SubgroupTable:
+def _subgroups(outcome: Outcome, subject: Subject, sources: Sources, name: str, is_cancelled: Callable[[], bool]) -> SubgroupTable:
     column = next(column for column in sources.columns if column.name == name)
     cells = {part: _cells(sources.tables[part], name, outcome.judged[part].scored.rows) for part in PARTS}
-    return subgroup_table(subject, outcome.judged, column, cells)
+    return subgroup_table(subject, outcome.judged, column, cells, is_cancelled)
 
 
 def _cells(path: Path, name: str, rows: Ints) -> pa.Table:

@@ -36,9 +36,16 @@ class _Grouping:
 
 
 def subgroup_table(
-    subject: Subject, judged: Mapping[JudgedPart, Judged], column: Column, cells: Mapping[JudgedPart, pa.Table]
+    subject: Subject,
+    judged: Mapping[JudgedPart, Judged],
+    column: Column,
+    cells: Mapping[JudgedPart, pa.Table],
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> SubgroupTable:
-    """Return the subgroups of a column, whose cells for the rows of each part, in the same order, are in a table of that column."""
+    """Return the subgroups of a column, whose cells for the rows of each part, in the same order, are in a table of that column.
+
+    Groups whose turn comes after it is cancelled are left out.
+    """
     grouping = _grouping(column, pa.concat_tables([cells[part] for part in PARTS], promote_options="permissive"))
     rows = len(judged["validation"].labels)
     of_part: dict[JudgedPart, Ints] = {"validation": grouping.of_row[:rows], "test": grouping.of_row[rows:]}
@@ -55,6 +62,7 @@ def subgroup_table(
                 },
             )
             for index, (kind, label) in enumerate(grouping.groups)
+            if not is_cancelled()
         ],
     )
 
