@@ -115,6 +115,7 @@ def _details(dataset: "DatasetView") -> Cells:
         "imbalance ratio": "" if dataset.imbalance_ratio is None else f"{dataset.imbalance_ratio:.4g} to 1",
         "columns": str(len(dataset.columns)) if dataset.columns else "",
         "format": dataset.format or "",
+        **({} if dataset.image_size is None else {"images": f"{dataset.image_size} x {dataset.image_size} pixels"}),
         "bytes": _number(dataset.bytes),
         "sha256": dataset.sha256,
         "labels": ", ".join(f"{key}={value}" for key, value in dataset.labels.items()),

@@ -111,6 +111,18 @@ def test_the_page_of_a_dataset_stands_in_every_state(api: Api, database: Databas
 
 
 @SQLITE
+def test_the_page_of_images_offers_what_trains_on_them(api: Api, database: Database) -> None:
+    with database.write() as session:
+        dataset = make_dataset(session, columns={"image": "image", "file": "text", "label": "categorical"})
+        dataset.kind, dataset.format, dataset.image_size = "image", "zip", 32
+
+    page = api.get(f"/ui/datasets/{dataset.id}").text
+
+    assert "images of 32 x 32 pixels" in page
+    assert '<option value="resnet">' in page
+    assert '<option value="mlp">' not in page
+
+
 def test_settings_that_are_not_the_default_stand_out(api: Api, database: Database) -> None:
     with database.write() as session:
         job = make_job(session, loss={"kind": "focal", "gamma": 2.0}, training={"max_epochs": 7})

@@ -66,6 +66,19 @@ def test_copies_of_an_image_stay_in_one_part(tmp_path: Path) -> None:
     assert any("10 rows are exact copies" in note for note in found.notes)
 
 
+def test_images_of_one_group_stay_together(tmp_path: Path) -> None:
+    files = shaded({"ill": 40, "well": 40})
+    table = "file,label,patient\n" + "".join(f"{name},{name.split('/')[0]},{place % 13}\n" for place, name in enumerate(files))
+    split = {"kind": "group", "column": "patient"}
+    task = image_task(tmp_path, [{"split": split, "exclude": ["file", "patient"]}], files | {"labels.csv": table.encode()})
+
+    found = prepared(task)
+
+    patients = np.array(pq.read_table(task.table).column("patient").to_pylist())[found.rows]
+    parts = [set(patients[found.span(part)]) for part in ("train", "validation", "test")]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 13
+
+
 def test_test_images_may_come_from_a_dataset_of_their_own(tmp_path: Path) -> None:
     task = image_task(tmp_path, [{"split": {"kind": "stratified", "test": 0.0}, "test_dataset_id": "ds_2"}])
     other = read_images(tmp_path / "other", shaded({"dark": 5, "dim": 4, "light": 3}, seed=9))

@@ -48,6 +48,15 @@ def tables(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return np.array(labels), np.array(together)
 
 
+def test_groups_may_all_hold_several_classes() -> None:
+    labels, groups = np.tile([0, 1, 2], 20), np.repeat(np.arange(20), 3)
+
+    parts = drawn_parts(drawing(labels, groups), GroupSplit())
+
+    assert all(len(set(parts[groups == group])) == 1 for group in range(20))
+    assert counts(parts, labels) == [(13, 3, 4)] * 3
+
+
 @pytest.mark.parametrize("given_split", SPLITS)
 @settings(max_examples=30, deadline=None)
 @given(table=tables(), seed=SEEDS)

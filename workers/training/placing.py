@@ -91,7 +91,8 @@ def _kinds(units: Units, wants: Ints) -> list[_Alike]:
     plain = by_key[is_plain[by_key]]
     of_plain, of_rows = label[starts[plain]], rows[starts[plain]]
     _, first, kind = np.unique(of_rows * classes + of_plain, return_index=True, return_inverse=True)
-    for index, same in enumerate(np.split(plain[np.argsort(kind, kind="stable")], np.bincount(kind).cumsum()[:-1])):
+    of_kind = np.split(plain[np.argsort(kind, kind="stable")], np.bincount(kind).cumsum()[:-1]) if len(plain) else []
+    for index, same in enumerate(of_kind):
         kinds.append(_Alike(of_plain[first[index]][None], of_rows[first[index]][None], same, units.keys[same[0]]))
     totals = wants.sum(axis=0)
     return sorted(kinds, key=lambda kind: (kind.rows.sum() == 1, -(kind.rows / totals[kind.classes]).max(), kind.key))
