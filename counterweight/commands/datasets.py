@@ -32,6 +32,9 @@ def upload(
     null_value: Annotated[list[str] | None, typer.Option(help="A cell that means missing; can be given again.")] = None,
     image_size: Annotated[int | None, typer.Option(help="The side in pixels of the squares that images are scaled to.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A column that is never a feature; can be given again.")] = None,
+    group_column: Annotated[str | None, typer.Option(help="Whose cells tell groups that no split tears; never a feature.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="Whose cells tell the time, to test on later rows; never a feature.")] = None,
+    weight_column: Annotated[str | None, typer.Option(help="Whose cells tell how much a row counts; never a feature.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it; the file's name when left out.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the file was read.")] = True,
     timeout: TimeoutS = None,
@@ -49,6 +52,9 @@ def upload(
         "format": file_format,
         "null_values": null_value,
         "exclude": exclude,
+        "group_column": group_column,
+        "time_column": time_column,
+        "weight_column": weight_column,
         "image_size": image_size,
     }
     with connect() as client:

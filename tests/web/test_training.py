@@ -112,3 +112,25 @@ def test_a_job_s_code_is_copied(open_page: PageFactory, world: World) -> None:
 
     expect(page.locator(".copied")).to_have_count(1)
     assert page.evaluate("navigator.clipboard.readText()").startswith("curl http://127.0.0.1:")
+
+
+def test_rows_are_tested_on_that_belong_to_other_groups(open_page: PageFactory) -> None:
+    page = open_page("/ui/datasets")
+    header, *lines = two_blobs(250, 30, seed=9).decode().split()
+    visits = "\n".join([f"{header},patient", *(f"{line},p{row % 50}" for row, line in enumerate(lines)), ""]).encode()
+
+    page.locator("input[type=file]").set_input_files({"name": "visits.csv", "mimeType": "text/csv", "buffer": visits})
+    page.get_by_label("Target").fill("event")
+    page.get_by_text("How to read the file").click()
+    page.get_by_label("Groups").fill("patient")
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("row", name=re.compile("^patient"))).to_contain_text("group")
+    for kind in ("balanced_cross_entropy", "focal", "logit_adjusted", "ldam", "poly"):
+        page.locator(f"#loss-{kind}").uncheck()
+    page.get_by_label("Test rows").select_option("group")
+    page.get_by_label("Most epochs").fill("2")
+    page.get_by_role("button", name="Train each once").click()
+    expect(page).to_have_url(re.compile("/ui/jobs/job_"))
+    page.get_by_role("link", name="Specification").click()
+
+    expect(page.get_by_role("row", name=re.compile("^column "))).to_contain_text("patient")

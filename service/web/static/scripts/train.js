@@ -79,6 +79,7 @@ function recipe(form) {
   const spec = { dataset_id: form.dataset.dataset, training: {} };
   if (given.max_epochs) spec.training.max_epochs = Number(given.max_epochs);
   if (given.kind) spec.learner = { kind: given.kind };
+  if (given.split) spec.split = { kind: given.split };
   if (given.policy) spec.evaluation = { threshold: threshold(form.elements.policy.selectedOptions[0]) };
   return spec;
 }

@@ -3,7 +3,7 @@
 import { Problem, tell } from "./api.js";
 
 const HEAD_BYTES = 64 * 1024;
-const OPTIONS = ["target", "positive_label", "delimiter", "decimal", "header", "encoding", "exclude", "image_size"];
+const OPTIONS = ["target", "positive_label", "delimiter", "decimal", "header", "encoding", "exclude", "group_column", "time_column", "weight_column", "image_size"];
 
 const form = document.querySelector("[data-upload]");
 const input = form.elements.file;
