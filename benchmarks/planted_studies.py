@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -50,6 +50,9 @@ SAME: tuple[dict[str, Any], ...] = (
     {"kind": "logit_adjusted", "tau": 0.0},
 )
 """One function under four names."""
+
+Kind: TypeAlias = tuple[dict[str, Any], list[int], dict[str, Any]]
+"""What an arm is made of: its loss, its seeds, and the settings that are not those of all."""
 
 MOST_FALSE = 10
 FEWEST_FOUND = 90
@@ -86,7 +89,7 @@ def repeat(number: int) -> dict[str, str]:
     """Draw a table, divide it, train every arm, and return how each study ends."""
     with tempfile.TemporaryDirectory() as folder:
         apart = [[100 * place + seed for seed in range(SEEDS)] for place in range(len(SAME))]
-        arms = {f"{loss['kind']}, seeds of its own": (loss, seeds, {}) for loss, seeds in zip(SAME, apart, strict=True)}
+        arms: dict[str, Kind] = {f"{loss['kind']}, seeds of its own": (loss, seeds, {}) for loss, seeds in zip(SAME, apart, strict=True)}
         arms["the same seeds"] = (SAME[1], apart[0], {})
         arms["hardly trained"] = (SAME[0], apart[0], {"learning_rate": TOO_SMALL})
         predictions = _train(number, Path(folder), arms)
@@ -101,7 +104,7 @@ def repeat(number: int) -> dict[str, str]:
         return {name: "found" if verdict.winner == first and name == "one worse" else verdict.outcome for name, verdict in verdicts.items()}
 
 
-def _train(number: int, folder: Path, arms: Mapping[str, Any]) -> dict[str, list[str]]:
+def _train(number: int, folder: Path, arms: Mapping[str, Kind]) -> dict[str, list[str]]:
     """Train all runs of all arms together; return where each arm's predictions lie."""
     specs = [
         {
@@ -121,7 +124,7 @@ def _train(number: int, folder: Path, arms: Mapping[str, Any]) -> dict[str, list
     return {name: paths[SEEDS * place : SEEDS * (place + 1)] for place, name in enumerate(arms)}
 
 
-def _compare(arms: Mapping[str, Any], predictions: Mapping[str, list[str]], names: Sequence[str]) -> Verdict:
+def _compare(arms: Mapping[str, Kind], predictions: Mapping[str, list[str]], names: Sequence[str]) -> Verdict:
     """Compare as a worker does."""
     task = ComparisonTask(
         metric="average_precision",

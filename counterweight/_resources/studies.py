@@ -53,6 +53,10 @@ class Studies:
         """Ask for the end of all jobs of a study; `wait` tells when it has come."""
         return self._transport.post(f"/studies/{study_id}/cancel", StudyView)
 
+    def retry(self, study_id: str) -> StudyView:
+        """Train anew what failed or was cancelled of a study that is over, and compare again."""
+        return self._transport.post(f"/studies/{study_id}/retry", StudyView)
+
     def update(
         self, study_id: str, *, name: str | None = None, labels: dict[str, str | None] | None = None, version: int | None = None
     ) -> StudyView:

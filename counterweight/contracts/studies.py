@@ -97,7 +97,8 @@ class LeaderboardRow(Arm):
     """How an arm did on the test rows.
 
     `mean` and `sd` are over its finished runs that have the metric, `low` and `high` a 95% interval of what other seeds and other test
-    rows of the same kind would give. Null with a `reason`: `no_runs`, `provisional` (not compared yet), `too_few_runs` (under two),
+    rows of the same kind would give. Null with a `reason`: `no_runs`, `provisional` (not compared yet),
+    `not_compared` (the study ended before that), `too_few_runs` (under two),
     `too_few` (a class has fewer than 5 test rows), `unstable` (over 5% of the bootstrap draws undefined).
     """
 

@@ -117,6 +117,12 @@ def delete_study(request: Request, caller: Submitter, study_id: str, expected: I
     )
 
 
+@router.post("/{study_id}/retry", operation_id="studies_retry", status_code=202, responses=declared(404, 409, 507))
+def retry_study(caller: Submitter, session: WriteSession, study_id: str) -> StudyView:
+    """Train anew the jobs of a study that failed or were cancelled, with the same seeds, and compare again; the others are kept."""
+    return studies.view(session, studies.retry(session, caller.project_id, study_id, now()))
+
+
 @router.post("/{study_id}/cancel", operation_id="studies_cancel", status_code=202, responses=declared(404, 409))
 def cancel_study(caller: Submitter, session: WriteSession, study_id: str) -> StudyView:
     """End the study's queued jobs at once, and tell the workers of running ones to stop; the study ends with the last of them."""

@@ -1,24 +1,25 @@
 """What a study means on its dataset: its arms, its jobs, its metric; every mismatch refused before anything is queued."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from counterweight.contracts.datasets import TableFacts
-from counterweight.contracts.jobs import JobSpec, Recipe, ResolvedSpec
+from counterweight.contracts.jobs import JobSpec, JobState, Recipe, ResolvedSpec
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.losses import AnyLoss
 from counterweight.contracts.problems import FieldError
-from counterweight.contracts.splits import FoldedSplit
+from counterweight.contracts.splits import FoldedSplit, GroupSplit, TimeSplit
 from counterweight.contracts.studies import MOST_JOBS, Arm, Goal, StudyAction, StudyMetric, StudySpec, StudyState
 from service.domain import arms, submission
 from service.domain.editing import MOST_LABELS
-from service.domain.errors import Invalid, WrongState
+from service.domain.errors import Invalid
 from service.domain.submission import DatasetChoices
 
 FEWEST_RUNS = 2
 """An arm of fewer runs has no spread, and cannot be compared."""
 
 ADVISED_SEEDS = 5
+FEWEST_FOLDS = 5
 LONGEST_TITLE = 100
 """So much of a study's name goes into those of its jobs, before the arm and the seed."""
 
@@ -34,6 +35,9 @@ OVER_CLASSES: dict[StudyMetric, StudyMetric] = {
     "recall": "macro_recall",
 }
 """Metrics of two classes, and what they are called as means over several."""
+
+RETRIED: tuple[JobState, ...] = ("failed", "cancelled")
+"""Jobs that ended so are trained anew when a study is tried again."""
 
 TERMINAL: frozenset[StudyState] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -81,26 +85,19 @@ def settle(spec: StudySpec, facts: TableFacts, chosen: DatasetChoices) -> Plan:
             resolved += [loss] if fold == 0 else []
             for number, seed in enumerate(spec.seeds):
                 runs.append(Run(index, number * (spec.folds or 1) + fold, _of_seed(spec, title, arm, job, seed), loss))
-    return Plan(title, spec, metric, notes + _same_losses(found, resolved), found, runs)
+    return Plan(title, spec, metric, [*notes, *_same_losses(found, resolved), *_split_notes(first, spec.folds)], found, runs)
 
 
 def goal_of(metric: StudyMetric) -> Goal:
     return "min" if metric in LOWER_IS_BETTER else "max"
 
 
-def allowed_actions(state: StudyState, is_cancelling: bool) -> list[StudyAction]:
-    """Return what a user may do to a study."""
+def allowed_actions(state: StudyState, is_cancelling: bool, counts: Mapping[JobState, int]) -> list[StudyAction]:
+    """Return what a user may do to a study whose jobs are in these states."""
     if state in TERMINAL:
-        return ["delete"]
+        can_be_better = state != "succeeded" or any(counts.get(ended) for ended in RETRIED)
+        return ["retry", "delete"] if can_be_better else ["delete"]
     return [] if is_cancelling else ["cancel"]
-
-
-def require(action: StudyAction, study_id: str, state: StudyState, is_cancelling: bool) -> None:
-    """Return when the study allows `action`; WrongState, with what it does allow, otherwise."""
-    allowed = allowed_actions(state, is_cancelling)
-    if action not in allowed:
-        how = f"{state} and being cancelled" if is_cancelling and state not in TERMINAL else state
-        raise WrongState(f"study {study_id} is {how}; `{action}` is not possible now", allowed)
 
 
 def _check_size(spec: StudySpec) -> None:
@@ -185,6 +182,17 @@ def _of_seed(spec: StudySpec, title: str, arm: Arm, job: ResolvedSpec, seed: int
         "training": job.training.model_copy(update={"seed": seed}),
     }
     return job.model_copy(update=changes)
+
+
+def _split_notes(job: ResolvedSpec, folds: int | None) -> list[str]:
+    """Say what the split does to the intervals."""
+    notes = []
+    if isinstance(job.split, GroupSplit | TimeSplit):
+        of = "a group" if isinstance(job.split, GroupSplit) else "neighbouring times"
+        notes.append(f"intervals take test rows as independent; where rows of {of} are alike they are too narrow")
+    if folds is not None and folds < FEWEST_FOLDS:
+        notes.append(f"{folds} folds are few to tell a spread from; {FEWEST_FOLDS} or more are advised")
+    return notes
 
 
 def _fold_told(job: ResolvedSpec) -> str:

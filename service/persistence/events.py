@@ -97,9 +97,20 @@ def log_new_dataset(session: Session, dataset: Dataset, now: datetime) -> None:
 
 def log_new_study(session: Session, study: Study, jobs: Sequence[Mapping[str, Any]], now: datetime) -> None:
     """Log a study with all its jobs, which are given as their columns."""
-    added = {"at": now, "project_id": study.project_id, "from_state": None, "reason": "submitted"}
-    session.execute(insert(Event), [{**added, "subject": job["id"], "kind": "job", "to_state": job["state"]} for job in jobs])
+    _log_jobs(session, study, jobs, "submitted", now)
     _log(session, study.project_id, study.id, "study", None, study.state, "submitted", now)
+
+
+def note_retry(session: Session, study: Study, jobs: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Count and log that a study goes on, with new jobs, which are given as their columns."""
+    _log_jobs(session, study, jobs, "tried again with its study", now)
+    note_study(session, study, "tried again", now)
+
+
+def _log_jobs(session: Session, study: Study, jobs: Sequence[Mapping[str, Any]], reason: str, now: datetime) -> None:
+    added = {"at": now, "project_id": study.project_id, "kind": "job", "from_state": None, "reason": reason}
+    if jobs:
+        session.execute(insert(Event), [{**added, "subject": job["id"], "to_state": job["state"]} for job in jobs])
 
 
 def move_study(session: Session, study: Study, state: StudyState, reason: str, now: datetime) -> None:

@@ -12,7 +12,7 @@ from service.persistence.tables import FinalMetric, Job, Study
 
 
 def standings(session: Session, study: Study) -> list[LeaderboardRow]:
-    """Return the arms, the best mean first, those without a run last; without intervals."""
+    """Return the arms, the best mean first, those without a run last; without intervals, and with the reason why."""
     names = {"metric": f"test/{study.metric}", "ece": "test/ece", "recall": _minority_recall(study)}
     jobs: dict[int | None, list[str]] = defaultdict(list)
     for job_id, arm in session.execute(select(Job.id, Job.study_arm).where(Job.study_id == study.id).order_by(Job.id)):
@@ -23,8 +23,10 @@ def standings(session: Session, study: Study) -> list[LeaderboardRow]:
     for arm, name, value in session.execute(ended.where(*wanted)):
         if value is not None:
             values[arm, name].append(value)
+    why = "not_compared" if study.state in studies.TERMINAL else "provisional"
     rows = [
-        _row(arm, jobs[index], *(values[index, name] if name else [] for name in names.values())) for index, arm in enumerate(study.arms)
+        _row(arm, jobs[index], why, *(values[index, name] if name else [] for name in names.values()))
+        for index, arm in enumerate(study.arms)
     ]
     return ranked(rows, studies.goal_of(study.metric) == "min")
 
@@ -37,14 +39,14 @@ def ranked(rows: list[LeaderboardRow], is_lower_better: bool) -> list[Leaderboar
     return numbered + [row for row in rows if row.mean is None]
 
 
-def _row(arm: Arm, job_ids: list[str], values: list[float], errors: list[float], recalls: list[float]) -> LeaderboardRow:
+def _row(arm: Arm, job_ids: list[str], why: str, values: list[float], errors: list[float], recalls: list[float]) -> LeaderboardRow:
     return LeaderboardRow(
         **dict(arm),
         mean=statistics.fmean(values) if values else None,
         sd=statistics.stdev(values) if len(values) > 1 else None,
         low=None,
         high=None,
-        reason="provisional" if values else "no_runs",
+        reason=why if values else "no_runs",
         runs=len(values),
         minority_recall=statistics.fmean(recalls) if recalls else None,
         ece=statistics.fmean(errors) if errors else None,

@@ -1,6 +1,6 @@
 """Studies in the record: making them, finding them, and showing them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,12 +8,12 @@ from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import Session, defer, joinedload, load_only
 
 from counterweight.contracts.ids import is_id, new_id
-from counterweight.contracts.jobs import DatasetRef
-from counterweight.contracts.studies import StudyPatch, StudyResults, StudySummary, StudyView
+from counterweight.contracts.jobs import DatasetRef, JobState
+from counterweight.contracts.studies import StudyAction, StudyPatch, StudyResults, StudySummary, StudyView
 from service.domain import studies
 from service.domain.cohorts import cohort_key
 from service.domain.editing import merged_labels
-from service.domain.errors import NotFound
+from service.domain.errors import NotFound, WrongState
 from service.domain.studies import Plan, Run
 from service.domain.versions import ANY, Expected
 from service.persistence import events, study_progress
@@ -92,7 +92,8 @@ def cancel(session: Session, project_id: str, study_id: str, now: datetime) -> S
     plain = load_only(Job.id, Job.project_id, Job.study_id, Job.version, Job.state, Job.queued_at, Job.queued_s, Job.started_at)
     jobs = list(session.scalars(select(Job).where(*going_on).order_by(Job.id).options(plain).with_for_update()))
     study = hold(session, project_id, study_id)
-    studies.require("cancel", study.id, study.state, study.cancelled_at is not None)
+    counts = study_progress.counts(session, [study_id])[study_id]
+    require("cancel", study, counts)
     study.cancelled_at, study.state_reason = now, "cancelled by its owner"
     reason = "its study was cancelled by its owner"
     events.note_study(session, study, "cancelled by its owner", now)
@@ -102,6 +103,39 @@ def cancel(session: Session, project_id: str, study_id: str, now: datetime) -> S
         study.fence += 1
         events.move_study(session, study, "cancelled", "cancelled by its owner", now)
     return study
+
+
+def retry(session: Session, project_id: str, study_id: str, now: datetime) -> Study:
+    """Train anew what failed or was cancelled, each job under a new id in the old one's place, and compare again.
+
+    The old jobs leave the study; `retry_of` of the new ones tells of them. WrongState where there is nothing to do better.
+    """
+    study = hold(session, project_id, study_id)
+    require("retry", study, study.counts or study_progress.counts(session, [study_id])[study_id])
+    old = list(session.scalars(select(Job).where(Job.study_id == study_id, Job.state.in_(studies.RETRIED)).order_by(Job.id)))
+    ids = sorted(new_id("job", now) for _ in old)
+    jobs = [_again(job, job_id, now) for job, job_id in zip(old, ids, strict=True)]
+    for job in old:
+        job.study_id = None
+    if jobs:
+        session.flush()
+        session.execute(insert(Job), jobs)
+        study.trained_at = None
+    study.state, study.state_reason, study.error, study.results, study.counts = "running", None, None, None, None
+    study.cancelled_at = study.finished_at = None
+    study.crashes, study.fence = 0, study.fence + 1
+    events.note_retry(session, study, jobs, now)
+    session.flush()
+    return study
+
+
+def require(action: StudyAction, study: Study, counts: Mapping[JobState, int]) -> None:
+    """Return when the study, whose jobs are in these states, allows `action`; WrongState, with what it does allow, otherwise."""
+    is_cancelling = study.cancelled_at is not None
+    allowed = studies.allowed_actions(study.state, is_cancelling, counts)
+    if action not in allowed:
+        how = f"{study.state} and being cancelled" if is_cancelling and study.state not in studies.TERMINAL else study.state
+        raise WrongState(f"study {study.id} is {how}; `{action}` is not possible now", allowed)
 
 
 def summaries(session: Session, found: Sequence[Study]) -> list[StudySummary]:
@@ -137,7 +171,7 @@ def _summary(study: Study, counts: dict[Any, int]) -> dict[str, Any]:
         "phase": "over" if is_terminal else "training" if study.trained_at is None else "comparing",
         "state_reason": study.state_reason,
         "is_terminal": is_terminal,
-        "allowed_actions": studies.allowed_actions(study.state, study.cancelled_at is not None),
+        "allowed_actions": studies.allowed_actions(study.state, study.cancelled_at is not None, counts),
         "counts": counts,
         "arms": study.arm_count,
         "jobs": study.job_count,
@@ -183,6 +217,13 @@ def _columns(run: Run, job_id: str, now: datetime) -> dict[str, Any]:
         "created_at": now,
         "queued_at": now,
     }
+
+
+def _again(job: Job, job_id: str, now: datetime) -> dict[str, Any]:
+    """Return the columns of a job that takes another's place: with the same spec, so with the same seed and split."""
+    run = Run(job.study_arm or 0, job.study_place or 0, job.spec, job.loss)
+    kept = {"project_id": job.project_id, "study_id": job.study_id, "traceparent": job.traceparent, "created_by": job.created_by}
+    return {**kept, **_columns(run, job_id, now), "retry_of": job.id}
 
 
 def _of_project(project_id: str) -> Select[Study]:

@@ -49,6 +49,7 @@ OPERATIONS = {
     ("patch", "/api/v1/studies/{study_id}"): "studies_update",
     ("delete", "/api/v1/studies/{study_id}"): "studies_delete",
     ("post", "/api/v1/studies/{study_id}/cancel"): "studies_cancel",
+    ("post", "/api/v1/studies/{study_id}/retry"): "studies_retry",
     ("get", "/api/v1/studies/{study_id}/metrics"): "studies_metrics",
     ("get", "/api/v1/losses"): "losses_list",
     ("post", "/api/v1/losses/resolve"): "losses_resolve",

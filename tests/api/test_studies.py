@@ -9,11 +9,14 @@ import pytest
 from sqlalchemy import event, func, select, update
 
 from counterweight.contracts.splits import StratifiedSplit
-from counterweight.contracts.studies import StudyView
+from counterweight.contracts.studies import StudySpec, StudyView
+from service.domain.studies import settle
+from service.domain.submission import DatasetChoices
 from service.persistence import events
 from service.persistence.database import Database
 from service.persistence.tables import Event, FinalMetric, Job, Study
 from tests.api.conftest import Api
+from tests.api.test_submission import facts
 from tests.factories import make_agent, make_dataset, make_project, next_moment
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -227,10 +230,12 @@ def test_a_study_whose_last_job_has_ended_waits_to_be_compared(api: Api, databas
 def test_a_study_of_which_nothing_can_be_compared_fails(api: Api, database: Database) -> None:
     study = made(api, database)
 
-    end(database, study.id, "succeeded", "failed", "failed", "failed", "succeeded", "failed")
+    end(database, study.id, "succeeded", "failed", "failed", "failed", "succeeded", "failed", value=0.5)
 
     now = api.get(f"/api/v1/studies/{study.id}").json()
-    assert (now["state"], now["is_terminal"], now["error"]["code"], now["allowed_actions"]) == ("failed", True, "too_few_runs", ["delete"])
+    assert (now["state"], now["is_terminal"], now["error"]["code"]) == ("failed", True, "too_few_runs")
+    assert now["allowed_actions"] == ["retry", "delete"]
+    assert {row["reason"] for row in now["leaderboard"]} == {"not_compared", "no_runs"}
 
 
 def test_cancelling_ends_what_waits_and_stops_what_runs(api: Api, database: Database) -> None:
@@ -254,6 +259,67 @@ def test_cancelling_a_study_of_which_nothing_runs_ends_it_at_once(api: Api, data
     answer = api.post(f"/api/v1/studies/{study.id}/cancel").json()
 
     assert (answer["state"], answer["counts"], answer["finished_at"] is not None) == ("cancelled", {"cancelled": 6}, True)
+
+
+def test_a_retry_trains_anew_what_failed_and_keeps_the_rest(api: Api, database: Database) -> None:
+    study = made(api, database, losses=LOSSES[:2])
+    end(database, study.id, "succeeded", "failed", "succeeded", "failed")
+    path = f"/api/v1/studies/{study.id}"
+    comparing = api.post(f"{path}/retry")
+    api.post(f"{path}/cancel")
+    before = api.get(path).json()
+
+    again = api.post(f"{path}/retry").json()
+
+    with database.read() as session:
+        jobs = session.scalars(select(Job).where(Job.study_id == study.id).order_by(Job.study_place, Job.study_arm)).all()
+        left = session.scalars(select(Job).where(Job.study_id.is_(None)).order_by(Job.id)).all()
+    assert comparing.status_code == 409
+    assert (before["state"], before["allowed_actions"]) == ("cancelled", ["retry", "delete"])
+    assert (again["state"], again["phase"], again["counts"], again["allowed_actions"]) == (
+        "running",
+        "training",
+        {"succeeded": 2, "queued": 2},
+        ["cancel"],
+    )
+    assert [(job.study_arm, job.study_place, job.state) for job in jobs] == [
+        (0, 0, "succeeded"),
+        (1, 0, "queued"),
+        (0, 1, "succeeded"),
+        (1, 1, "queued"),
+    ]
+    assert [job.retry_of for job in jobs if job.state == "queued"] == [job.id for job in left]
+    end(database, study.id, "succeeded", "succeeded")
+    assert api.get(path).json()["phase"] == "comparing"
+
+
+@SQLITE
+def test_a_study_of_which_all_went_well_is_not_retried(api: Api, database: Database) -> None:
+    study = made(api, database, losses=LOSSES[:1])
+    end(database, study.id, "succeeded", "succeeded")
+    with database.write() as session:
+        events.move_study(session, session.get_one(Study, study.id), "succeeded", "compared", next_moment())
+
+    answer = api.post(f"/api/v1/studies/{study.id}/retry")
+
+    assert (answer.status_code, answer.json()["allowed_actions"]) == (409, ["delete"])
+
+
+@pytest.mark.parametrize(
+    ("split", "folds", "told"),
+    [
+        ({"kind": "time", "column": "age"}, None, "neighbouring times"),
+        ({"kind": "group", "column": "city"}, None, "rows of a group"),
+        ({"kind": "stratified"}, 3, "3 folds are few"),
+    ],
+)
+def test_what_makes_intervals_too_narrow_is_told(split: dict[str, Any], folds: int | None, told: str) -> None:
+    table = facts(columns=[column.model_copy(update={"distinct": 50}) for column in facts().columns])
+    spec = StudySpec.model_validate({"base": {"dataset_id": "ds_1", "split": split}, "losses": LOSSES, "folds": folds})
+
+    [note] = settle(spec, table, DatasetChoices("credit.csv", ())).notes
+
+    assert told in note
 
 
 def test_what_is_known_already_is_not_sent_again(api: Api, database: Database) -> None:
