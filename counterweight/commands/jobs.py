@@ -48,7 +48,7 @@ def submit(
     gamma: Gamma = None,
     alpha: Alpha = None,
     parameter: LossParameters = None,
-    learner: Annotated[str | None, typer.Option(help="auto, linear, mlp or resnet.")] = None,
+    learner: Annotated[str | None, typer.Option(help="auto, linear, mlp, tabm or, for images, resnet.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training; the split keeps its own.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most.")] = None,
     target: Annotated[str | None, typer.Option(help="The column to predict; the dataset's when left out.")] = None,

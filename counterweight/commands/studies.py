@@ -59,7 +59,7 @@ def compare(
     target: Annotated[str | None, typer.Option(help="The column to predict; the dataset's when left out.")] = None,
     positive_label: Annotated[str | None, typer.Option(help="The event, such as fraud; the rarer of two classes when left out.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A column that is no feature here; can be given again.")] = None,
-    learner: Annotated[str | None, typer.Option(help="auto, linear, mlp or resnet.")] = None,
+    learner: Annotated[str | None, typer.Option(help="auto, linear, mlp, tabm or, for images, resnet.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     label: Labels = None,

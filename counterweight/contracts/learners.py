@@ -6,6 +6,9 @@ from pydantic import Field
 
 from counterweight.contracts.base import Request
 
+NumericEmbedding = Literal["none", "piecewise_linear", "piecewise_linear_target"]
+"""How numbers enter beside their scaled value: not at all, or by pieces, each with equally many rows or cut where the classes part."""
+
 
 class Linear(Request):
     """Logistic regression over the encoded columns."""
@@ -16,15 +19,29 @@ class Linear(Request):
 class Mlp(Request):
     """A multilayer perceptron: `depth` hidden layers of `width` units.
 
-    `numeric_embedding` adds a piecewise-linear embedding of the numeric columns beside their scaled values; `auto` is a choice
-    that training makes.
+    `numeric_embedding` adds a piecewise-linear embedding of the numeric columns beside their scaled values, with pieces of equally many
+    rows or (`…_target`) cut where the classes part; `auto` tries these and none on the validation rows.
     """
 
     kind: Literal["mlp"] = "mlp"
     width: int = Field(default=128, ge=1, le=4096)
     depth: int = Field(default=2, ge=1, le=8)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    numeric_embedding: Literal["auto", "none", "piecewise_linear"] = "auto"
+    numeric_embedding: Literal["auto"] | NumericEmbedding = "auto"
+
+
+class Tabm(Request):
+    """Many perceptrons in one: `members` share their weights, differ by factors on inputs and outputs, and predict their mean.
+
+    Gorishniy et al., 2024, arXiv:2410.24210. The rest is as `mlp` has it.
+    """
+
+    kind: Literal["tabm"] = "tabm"
+    members: int = Field(default=8, ge=2, le=64)
+    width: int = Field(default=128, ge=1, le=4096)
+    depth: int = Field(default=2, ge=1, le=8)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    numeric_embedding: Literal["auto"] | NumericEmbedding = "auto"
 
 
 class Resnet(Request):
@@ -46,5 +63,5 @@ class Auto(Request):
     kind: Literal["auto"] = "auto"
 
 
-ConcreteLearner = Annotated[Linear | Mlp | Resnet, Field(discriminator="kind")]
-Learner = Annotated[Auto | Linear | Mlp | Resnet, Field(discriminator="kind")]
+ConcreteLearner = Annotated[Linear | Mlp | Tabm | Resnet, Field(discriminator="kind")]
+Learner = Annotated[Auto | Linear | Mlp | Tabm | Resnet, Field(discriminator="kind")]

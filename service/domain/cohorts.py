@@ -3,8 +3,8 @@
 from counterweight.contracts.cohorts import shared_settings
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
-from counterweight.contracts.learners import Mlp, Resnet
-from service.domain import estimates, image_networks
+from counterweight.contracts.learners import Resnet
+from service.domain import estimates, image_networks, table_networks
 from service.domain.canonical import digest
 
 CACHE_BYTES = 2 * 2**20
@@ -36,9 +36,6 @@ def pack_size(spec: ResolvedSpec, facts: TableFacts, *, on_gpu: bool, memory_byt
 
 def _width(spec: ResolvedSpec, facts: TableFacts) -> int:
     """Return how many numbers a row is in the widest layer that every member computes for itself."""
-    if isinstance(spec.learner, Mlp):
-        return spec.learner.width
     if isinstance(spec.learner, Resnet):
         return image_networks.widest(spec.learner, facts.image_size or 0)
-    # Members of unlike seeds see rows of their own, so that the inputs are a member's own as well.
-    return max(estimates.inputs(spec, facts), len(facts.classes))
+    return table_networks.widest(spec.learner, estimates.inputs(spec, facts), estimates.numbers(spec, facts), len(facts.classes))

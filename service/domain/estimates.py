@@ -1,21 +1,19 @@
 """What a job may need, told before it is queued: from its numbers alone, roughly, and saying so."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from counterweight.contracts.datasets import MOST_CATEGORIES, Column, TableFacts
 from counterweight.contracts.jobs import ResolvedSpec
-from counterweight.contracts.learners import Mlp, Resnet
+from counterweight.contracts.learners import Resnet
 from counterweight.contracts.splits import ColumnSplit
-from service.domain import image_networks
+from service.domain import image_networks, table_networks
 from service.domain.divisions import train_counts
 
 FLOAT_BYTES = 4
 TRAINER_BYTES = 400_000_000
 """A trainer that has loaded its libraries and nothing else."""
 
-PIECES = 32
-"""So wide the embedding of a number becomes at most; the encoding has it from the training rows."""
+_WORDS = ("categorical", "text")
 
 COPIES = 6
 """Parameters, their gradients, two moments of the optimiser, the running mean, and the best epoch's."""
@@ -34,15 +32,13 @@ def memory(spec: ResolvedSpec, facts: TableFacts) -> Memory:
     """Return what one trainer of this job holds at once: the encoded table, the network with its optimiser, and a batch."""
     if isinstance(spec.learner, Resnet):
         return _of_images(spec, spec.learner, facts)
-    features = _features(spec, facts)
     width, classes = inputs(spec, facts), len(facts.classes)
-    layers = _layers(spec, width, features)
-    parameters = sum((before + 1) * after for before, after in zip(layers, [*layers[1:], classes], strict=True))
+    parameters = table_networks.parameters(spec.learner, width, numbers(spec, facts), classes)
     batch = batch_rows(spec, facts)
     probabilities = facts.rows * 2 * classes * FLOAT_BYTES
     table = facts.rows * (width + 2) * FLOAT_BYTES
     network = COPIES * parameters * FLOAT_BYTES
-    activations = 2 * batch * (sum(layers) + classes) * FLOAT_BYTES
+    activations = batch * table_networks.activations(spec.learner, width, numbers(spec, facts), classes) * FLOAT_BYTES
     basis = (
         f"{TRAINER_BYTES // 10**6} MB for a trainer, {facts.rows:,} rows of at most {width:,} encoded features and their probabilities, "
         f"{COPIES} times {parameters:,} parameters, a batch of {batch:,}; roughly, and more while the file is encoded"
@@ -66,6 +62,11 @@ def _of_images(spec: ResolvedSpec, learner: Resnet, facts: TableFacts) -> Memory
 def inputs(spec: ResolvedSpec, facts: TableFacts) -> int:
     """Return how many encoded features there are at most."""
     return sum(map(_width, _features(spec, facts)))
+
+
+def numbers(spec: ResolvedSpec, facts: TableFacts) -> int:
+    """Return how many of the features are numbers."""
+    return sum(column.type not in _WORDS for column in _features(spec, facts))
 
 
 def batch_rows(spec: ResolvedSpec, facts: TableFacts) -> int:
@@ -93,15 +94,6 @@ def _features(spec: ResolvedSpec, facts: TableFacts) -> list[Column]:
 
 
 def _width(column: Column) -> int:
-    if column.type in ("categorical", "text"):
+    if column.type in _WORDS:
         return min(column.distinct, MOST_CATEGORIES) + 2
     return 1 + (column.missing > 0)
-
-
-def _layers(spec: ResolvedSpec, inputs: int, features: Iterable[Column]) -> list[int]:
-    """Return how wide what goes into each layer is."""
-    if not isinstance(spec.learner, Mlp):
-        return [inputs]
-    numbers = sum(column.type not in ("categorical", "text") for column in features)
-    embedded = 0 if spec.learner.numeric_embedding == "none" else PIECES * numbers
-    return [inputs + embedded, *[spec.learner.width] * spec.learner.depth]

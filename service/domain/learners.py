@@ -11,6 +11,6 @@ def settled_learner(learner: Learner, facts: TableFacts) -> ConcreteLearner:
     if isinstance(learner, Auto):
         return Resnet() if is_of_images else Mlp()
     if isinstance(learner, Resnet) != is_of_images:
-        way = "the dataset holds images: choose resnet" if is_of_images else "the dataset is a table: choose linear or mlp"
+        way = "the dataset holds images: choose resnet" if is_of_images else "the dataset is a table: choose linear, mlp or tabm"
         raise Invalid.at("/learner", "learner_mismatch", f"{learner.kind} does not train on it; {way}, or leave learner out")
     return learner

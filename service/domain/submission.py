@@ -131,7 +131,9 @@ def _positive_label(spec: JobSpec, facts: TableFacts) -> str | None:
 
 def _resolved_loss(spec: JobSpec, counts: ClassCounts) -> ResolvedLoss:
     if spec.loss.has_cosine_head and isinstance(spec.learner, Linear):
-        message = f"{spec.loss.kind} compares directions of learnt features, and a linear learner learns none; choose mlp or another loss"
+        message = (
+            f"{spec.loss.kind} compares directions of learnt features, and a linear learner learns none; choose mlp, tabm or another loss"
+        )
         raise Invalid.at("/learner", "loss_mismatch", message)
     try:
         loss = resolve_loss(spec.loss, counts)

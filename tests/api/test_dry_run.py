@@ -13,7 +13,6 @@ from service.persistence.database import Database
 from service.persistence.tables import Event, IdempotentAnswer, Job
 from tests.api.conftest import Api
 from tests.factories import make_agent, make_dataset, make_job
-from workers.training import encoding
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -109,7 +108,3 @@ def test_training_rows_are_those_that_the_loss_was_resolved_on(database: Databas
 
         share = 1 - job.spec.split.validation - job.spec.split.test  # type: ignore[union-attr]  # It is stratified.
         assert estimates.train_rows(job.spec, datasets.facts(dataset)) == pytest.approx(998 * share, abs=2)
-
-
-def test_estimates_know_how_wide_the_encoding_is() -> None:
-    assert estimates.PIECES == encoding.BINS

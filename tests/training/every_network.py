@@ -10,9 +10,11 @@ from torch import Tensor
 
 from workers.training.mlp import MlpNetwork
 from workers.training.networks import Architecture, Block, Blocks, stacked
+from workers.training.tabm import TabmNetwork
 
 EDGES = ((-1.0, 0.0, 1.0), (-1.0, 0.0, 1.0), ())
 MLP = MlpNetwork(inputs=3, classes=2, hidden=(5, 7), edges=EDGES)
+TABM = TabmNetwork(inputs=3, classes=2, hidden=(5, 7), voices=4, edges=EDGES[:2], width=3)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ EVERY_NETWORK: dict[str, Architecture] = {
     "mlp": MLP,
     "mlp with dropout": replace(MLP, dropout=0.3),
     "mlp with a cosine head": replace(MLP, cosine=True),
+    "tabm": TABM,
+    "tabm with dropout": replace(TABM, dropout=0.3),
+    "tabm with a cosine head": replace(TABM, cosine=True),
+    "tabm without an embedding": replace(TABM, edges=()),
     "with a buffer": CENTRED,
 }
 every_network = pytest.mark.parametrize("network", EVERY_NETWORK.values(), ids=EVERY_NETWORK.keys())

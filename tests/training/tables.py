@@ -16,6 +16,7 @@ from counterweight.contracts.messages import Member, TrainerTask
 from workers.training.encoding import Encoding
 from workers.training.prepared import Prepared
 
+LEARNER = {"kind": "mlp", "width": 16, "numeric_embedding": "piecewise_linear"}
 Cells = Mapping[str, Sequence[Any]]
 
 
@@ -98,7 +99,7 @@ def make_task(folder: Path, specs: Sequence[Mapping[str, Any]] = ({},), cells: C
 def make_spec(**changes: Any) -> ResolvedSpec:
     """Return the spec of a small, short job."""
     training = {"max_epochs": 8, "batch_size": 64} | changes.pop("training", {})
-    plain = {"name": "a job", "dataset_id": "ds_1", "target": "event", "learner": {"kind": "mlp", "width": 16}, "training": training}
+    plain = {"name": "a job", "dataset_id": "ds_1", "target": "event", "learner": LEARNER, "training": training}
     return ResolvedSpec.model_validate(plain | changes)
 
 

@@ -154,15 +154,6 @@ def test_truths_and_moments_are_numbers() -> None:
     np.testing.assert_allclose(np.diff(features[:, 1]), 2 / 5**0.5, rtol=1e-6)
 
 
-def test_pieces_hold_equally_many_training_rows() -> None:
-    table = a_table(a=(np.random.default_rng(0).normal(size=3200) ** 3).tolist())
-
-    encoding = fitted(table)
-
-    counts, _ = np.histogram(numeric(encoding).scaled(table), bins=numeric(encoding).edges)
-    assert counts.tolist() == [100] * 32
-
-
 def test_row_groups_with_other_dictionaries_give_the_same_features() -> None:
     cells = ["a", "b"] * 3 + ["c", "b"] * 3
     whole = pa.table({"c": pa.array(cells).dictionary_encode()})

@@ -11,10 +11,12 @@ from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, Balanc
 from counterweight.contracts.terms import ClassCounts, prior_bias
 from tests.training.every_loss import COUNTS as THREE
 from tests.training.every_loss import every_loss
-from tests.training.every_network import EDGES, MLP, every_network
+from tests.training.every_network import EDGES, MLP, TABM, every_network
 from workers.training.embedding import Pieces
 from workers.training.loss import StackedTerms, example_loss
-from workers.training.networks import Architecture, one_voice
+from workers.training.mlp import MlpNetwork
+from workers.training.networks import Architecture
+from workers.training.tabm import TabmNetwork
 
 COUNTS = ClassCounts(labels=("no", "yes"), counts=(90, 10), positive=1)
 
@@ -150,7 +152,7 @@ def test_a_piece_rises_from_0_to_1_along_its_stretch() -> None:
 def test_several_voices_predict_the_mean_of_their_probabilities() -> None:
     logits = torch.randn(2, 5, 4, 3, generator=torch.Generator().manual_seed(0))
 
-    spoken = one_voice(logits)
+    spoken = TABM.one_voice(logits)
 
     torch.testing.assert_close(spoken.softmax(-1), logits.softmax(-1).mean(dim=1))
 
@@ -158,22 +160,23 @@ def test_several_voices_predict_the_mean_of_their_probabilities() -> None:
 def test_one_voice_is_left_to_the_bit() -> None:
     logits = torch.randn(2, 1, 4, 3, generator=torch.Generator().manual_seed(0))
 
-    assert torch.equal(one_voice(logits), logits[:, 0])
+    assert torch.equal(MLP.one_voice(logits), logits[:, 0])
 
 
-def first_loss(loss: AnyLoss, counts: ClassCounts) -> float:
+def first_loss(loss: AnyLoss, counts: ClassCounts, kind: MlpNetwork | TabmNetwork = MLP) -> float:
     """Return the mean loss of a new network over training rows with these counts."""
-    network = replace(MLP, classes=len(counts.labels), cosine=loss.has_cosine_head)
+    network = replace(kind, classes=len(counts.labels), cosine=loss.has_cosine_head)
     targets = torch.repeat_interleave(torch.tensor(counts.counts))
     features = torch.randn(len(targets), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     parameters = network.initial([0], [initial_logits(loss, counts)])
-    logits = one_voice(network.forward(network.views(parameters), features))
+    logits = network.one_voice(network.forward(network.views(parameters), features))
     return float(example_loss(logits, targets, StackedTerms.of([loss.terms(counts)], torch.float64)).mean())
 
 
 @every_loss
-def test_the_first_loss_is_the_one_to_expect(loss: AnyLoss) -> None:
-    assert first_loss(loss, THREE) == pytest.approx(initial_loss(loss, THREE), rel=1e-9)
+@pytest.mark.parametrize("kind", [MLP, TABM], ids=lambda kind: kind.kind)
+def test_the_first_loss_is_the_one_to_expect(loss: AnyLoss, kind: MlpNetwork | TabmNetwork) -> None:
+    assert first_loss(loss, THREE, kind) == pytest.approx(initial_loss(loss, THREE), rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -192,16 +195,18 @@ def test_without_focusing_no_constant_prediction_costs_less_than_the_first(loss:
     assert first_loss(loss, COUNTS) == pytest.approx(best, abs=1e-4)
 
 
-def test_a_cosine_head_gives_cosines() -> None:
-    network = replace(MLP, cosine=True)
+@pytest.mark.parametrize(("kind", "head"), [(MLP, "layer2"), (TABM, "head")])
+def test_a_cosine_head_gives_cosines(kind: MlpNetwork | TabmNetwork, head: str) -> None:
+    network = replace(kind, cosine=True)
     blocks = network.views(initial([0, 1], network))
-    blocks["layer2.weight"].copy_(torch.randn(2, 2, 7, generator=torch.Generator().manual_seed(1)))
+    blocks[f"{head}.weight"].normal_(generator=torch.Generator().manual_seed(1))
 
     cosines = network.forward(blocks, some_features(50))
-    blocks["layer2.weight"].mul_(3)
+    blocks[f"{head}.weight"].mul_(3)
 
     assert cosines.abs().max() <= 1
-    assert "layer2.bias" not in blocks
+    assert network.one_voice(cosines).abs().max() <= 1
+    assert f"{head}.bias" not in blocks
     torch.testing.assert_close(network.forward(blocks, some_features(50)), cosines)
 
 

@@ -189,7 +189,7 @@ def test_it_has_the_layers_and_the_parameters_of_the_paper(depth: int, parameter
     encoding = ImageEncoding(image_size=32, mean=(1.0, 1.0, 1.0), std=(1.0, 1.0, 1.0))
     learner = Resnet.model_validate({"depth": depth})
 
-    network = network_of(learner, encoding, classes=10)
+    network = network_of(learner, encoding, edges=(), classes=10)
 
     assert sum(block.size for block in network.blocks if block.role != "buffer") == parameters
     assert sum(block.role == "weight" for block in network.blocks) == depth

@@ -23,9 +23,10 @@ from counterweight.contracts.messages import (
     TrainerMessage,
     TrainerTask,
 )
-from tests.training.tables import make_task, three_blobs, two_blobs, write_table
+from tests.training.tables import LEARNER, make_task, three_blobs, two_blobs, write_table
 from workers.training import trainer
 from workers.training.model import DESCRIPTION, load_model
+from workers.training.pilot import EMBEDDINGS
 from workers.training.trainer import run
 
 EVERY_LOSS: list[dict[str, Any]] = [
@@ -59,10 +60,14 @@ def test_a_job_goes_through_its_phases_to_its_end(tmp_path: Path) -> None:
     assert kinds == ["loading", "training", "epoch", "epoch", "epoch", "evaluating", "exporting", "succeeded"]
 
 
-@pytest.mark.parametrize("learner", ["linear", "mlp"])
+@pytest.mark.parametrize(
+    "learner",
+    [{"kind": "linear"}, LEARNER, {**LEARNER, "kind": "tabm", "members": 2}],
+    ids=lambda learner: str(learner["kind"]),
+)
 @pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss["kind"])
-def test_every_learner_learns_under_every_loss(tmp_path: Path, learner: str, loss: dict[str, Any]) -> None:
-    task = make_task(tmp_path, [{"learner": {"kind": learner}, "loss": loss, "training": {"max_epochs": 20}}])
+def test_every_learner_learns_under_every_loss(tmp_path: Path, learner: dict[str, Any], loss: dict[str, Any]) -> None:
+    task = make_task(tmp_path, [{"learner": learner, "loss": loss, "training": {"max_epochs": 20}}])
 
     (end,) = succeeded(ran(task))
 
@@ -112,10 +117,14 @@ def test_an_epoch_tells_loss_validation_and_pace(tmp_path: Path) -> None:
 
 
 def test_what_training_chose_is_told(tmp_path: Path) -> None:
-    message = [message for message in ran(make_task(tmp_path)) if isinstance(message, PhaseChanged)][1]
+    task = make_task(tmp_path, [{"learner": {"kind": "mlp", "width": 16}}])
+
+    message = [message for message in ran(task) if isinstance(message, PhaseChanged)][1]
 
     assert message.resolved is not None
-    assert message.resolved.learner.model_dump()["numeric_embedding"] == "piecewise_linear"
+    chosen = message.resolved.learner.model_dump()["numeric_embedding"]
+    assert chosen in EMBEDDINGS
+    assert f"numeric_embedding {chosen} was chosen" in message.resolved.notes[-1]
     assert (message.resolved.device, message.resolved.cohort_size) == ("cpu", 1)
 
 

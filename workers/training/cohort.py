@@ -3,34 +3,33 @@
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from counterweight.contracts.cohorts import shared_settings
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.jobs import EarlyStopping, Environment, Resolved, ResolvedSpec
-from counterweight.contracts.learners import Mlp
 from counterweight.contracts.loss_resolution import ResolvedLoss, initial_logits, resolve_loss
 from counterweight.contracts.splits import PARTS
 from counterweight.contracts.terms import ClassCounts, LossMismatch
 from workers.training.architectures import AnyNetwork, network_of
 from workers.training.errors import UnusableData
-from workers.training.loop import Pace, Trained
-from workers.training.mlp import MlpNetwork
+from workers.training.loop import Pace, Trained, batch_rows
+from workers.training.pilot import Settled, settle
 from workers.training.population import Plan
 from workers.training.prepared import Prepared
 from workers.training.subject import Subject
-
-FEWEST_STOPPING_ROWS = 30
-"""With fewer validation rows of a class, average precision says too little to stop by (docs/decisions/0005-one-matrix-of-parameters.md)."""
+from workers.training.validation import FEWEST_STOPPING_ROWS
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """The network and the pace that all members share. `learnt` are the prepared rows that are trained on."""
+    """The learner with its network, and the pace, that all members share. `learnt` are the prepared rows that are trained on."""
 
     prepared: Prepared
     facts: TableFacts
+    settled: Settled
     network: AnyNetwork
     pace: Pace
     device: torch.device
@@ -84,7 +83,7 @@ class Cohort:
         asked = spec.training.early_stopping
         if asked is not None and asked != self._stopping(spec):
             notes.append(f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows")
-        return notes
+        return notes if self.settled.choice is None else [*notes, self.settled.choice.note]
 
     def ending_notes(self, spec: ResolvedSpec, trained: Trained) -> list[str]:
         """Return what the end of training decided that a user may not expect."""
@@ -100,12 +99,9 @@ class Cohort:
 
     def resolved(self, spec: ResolvedSpec, threads: int) -> Resolved:
         """Return what only training could choose."""
-        learner = spec.learner
-        if isinstance(learner, Mlp) and isinstance(self.network, MlpNetwork):
-            learner = learner.model_copy(update={"numeric_embedding": "piecewise_linear" if self.network.pieces else "none"})
         is_cuda = self.device.type == "cuda"
         return Resolved(
-            learner=learner,
+            learner=self.settled.learner,
             device=str(self.device),
             precision="float32",
             cohort_size=self.members,
@@ -126,19 +122,20 @@ class Cohort:
         return asked.model_copy(update={"metric": "log_loss"})
 
 
-def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedSpec], device: torch.device) -> Cohort:
+def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedSpec], device: torch.device, cache_folder: Path) -> Cohort:
     """Return the cohort of these jobs; ValueError when they cannot share one program."""
     first = specs[0]
     if any(shared_settings(spec) != shared_settings(first) for spec in specs):
         raise ValueError("members of a cohort must share target, columns, split, learner, kind of head, batch size, epochs and schedule")
-    rows = prepared.part_rows[0]
+    rows, settled = prepared.part_rows[0], settle(first.learner, prepared, cache_folder)
     return Cohort(
         prepared=prepared,
         facts=facts,
-        network=network_of(first.learner, prepared.encoding, len(prepared.classes), cosine=first.loss.has_cosine_head),
+        settled=settled,
+        network=network_of(settled.learner, prepared.encoding, settled.edges, len(prepared.classes), cosine=first.loss.has_cosine_head),
         pace=Pace(
             epochs=first.training.max_epochs,
-            batch_size=min(rows, first.training.batch_size or min(256, max(32, rows // 50))),
+            batch_size=min(rows, first.training.batch_size or batch_rows(rows)),
             schedule=first.training.schedule,
         ),
         device=device,

@@ -40,5 +40,29 @@ class Pieces:
         return rise.clamp_min_(0).clamp_max_(1)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """The same pieces, one row for each column: `start` and `slope` are (columns, most pieces), with slope 0 where a column has fewer."""
+
+    start: Tensor
+    slope: Tensor
+
+    @classmethod
+    def of(cls, edges: Sequence[Sequence[float]], dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> "Grid":
+        """Return the pieces between the edges of each column."""
+        most = max(max(0, len(cuts) - 1) for cuts in edges)
+        start, slope = (torch.zeros(len(edges), most, dtype=torch.float64) for _ in range(2))
+        for index, cuts in enumerate(edges):
+            ends = torch.tensor(cuts, dtype=torch.float64)
+            start[index, : max(0, len(cuts) - 1)] = ends[:-1]
+            slope[index, : max(0, len(cuts) - 1)] = 1 / ends.diff()
+        return cls(start.to(device, dtype), slope.to(device, dtype))
+
+    def embed(self, numbers: Tensor) -> Tensor:
+        """Return the embedding (..., columns, most pieces) of numbers (..., columns)."""
+        rise = (numbers[..., None] - self.start).mul_(self.slope)
+        return rise.clamp_min_(0).clamp_max_(1)
+
+
 def count_pieces(edges: Sequence[Sequence[float]]) -> int:
     return sum(max(0, len(cuts) - 1) for cuts in edges)

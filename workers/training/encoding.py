@@ -13,34 +13,26 @@ from counterweight.contracts.datasets import MOST_CATEGORIES, Column, names_rows
 from workers.training.errors import UnusableData
 from workers.training.table import TEXT_TYPES, Codes, column_codes, column_numbers
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of what a column is turned into; older prepared caches are then left aside."""
 
 FEWEST_ROWS = 3
 """A category with fewer training rows shares one column with the other rare ones."""
 FARTHEST = 32.0
 """Scaled numbers end here: one cell of 1e300 must not carry an infinity into the network."""
-BINS = 32
-"""Pieces of a column's piecewise-linear embedding."""
-THINNEST = 1e-5
-"""Pieces are at least this wide: thinner ones are lost in float32."""
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 
 class NumericColumn(View):
-    """A number, scaled by `centre` and `scale`, and beside it a flag where missing cells were seen in training.
-
-    `edges` cut the scaled number into pieces that hold equally many training rows.
-    """
+    """A number, scaled by `centre` and `scale`, and beside it a flag where missing cells were seen in training."""
 
     kind: Literal["numeric"] = "numeric"
     name: str
     centre: float
     scale: float
     flags_missing: bool
-    edges: list[float]
 
     @property
     def flags(self) -> int:
@@ -82,11 +74,6 @@ class Encoding(View):
     @property
     def numeric(self) -> list[NumericColumn]:
         return [column for column in self.columns if isinstance(column, NumericColumn)]
-
-    @property
-    def edges(self) -> list[list[float]]:
-        """Return the edges of each number's pieces."""
-        return [column.edges for column in self.numeric]
 
     @property
     def width(self) -> int:
@@ -149,17 +136,7 @@ def _fit_numbers(table: pa.Table, name: str, rows: Rows) -> NumericColumn | str:
         if not has_missing:
             return f"it is {known[0]:g} in all training rows"
         scale = 1.0
-    scaled = np.clip(known / scale - centre / scale, -FARTHEST, FARTHEST)
-    return NumericColumn(name=name, centre=centre, scale=scale, flags_missing=has_missing, edges=_edges(scaled))
-
-
-def _edges(scaled: NDArray[np.float64]) -> list[float]:
-    """Return where pieces with equally many rows meet; none for a column of two values, which needs no pieces."""
-    edges: list[float] = []
-    for quantile in np.quantile(scaled, np.linspace(0, 1, BINS + 1)).tolist():
-        if not edges or quantile - edges[-1] > THINNEST:
-            edges.append(quantile)
-    return edges if len(edges) > 2 else []
+    return NumericColumn(name=name, centre=centre, scale=scale, flags_missing=has_missing)
 
 
 def _fit_categories(table: pa.Table, name: str, rows: Rows) -> CategoricalColumn | str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from counterweight.contracts.jobs import Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from workers.training.errors import Diverged
-from workers.training.networks import Architecture, Blocks, one_voice
+from workers.training.networks import Architecture, Blocks
 from workers.training.population import Plan, Population, derived_seed
 from workers.training.rows import Rows, Source
 from workers.training.validation import Watch, validation_values
@@ -275,6 +275,11 @@ class _Course:
         )
 
 
+def batch_rows(rows: int) -> int:
+    """Return how many of so many training rows a batch has where nobody chose: some fifty steps an epoch on a table of thousands."""
+    return min(rows, 256, max(32, rows // 50))
+
+
 def learning_rate_factor(pace: Pace, epoch: float) -> float:
     """Return the share of the learning rate in force `epoch` epochs after the start."""
     progress = epoch / pace.epochs
@@ -311,7 +316,7 @@ def _logits(network: Architecture, blocks: Blocks, source: Source) -> Tensor:
     """Return logits (K, N, C) of all rows of a source, each the mean of its network's voices."""
     members = len(next(iter(blocks.values())))
     most = max(1, FORWARD_FLOATS // (network.floats_a_row * members))
-    return torch.cat([one_voice(network.outputs(blocks, part)) for part in source.parts(most)], dim=1)
+    return torch.cat([network.one_voice(network.outputs(blocks, part)) for part in source.parts(most)], dim=1)
 
 
 def _likeness(plan: Plan) -> tuple[float, ...]:

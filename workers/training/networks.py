@@ -79,6 +79,12 @@ class Architecture:
         """Return logits (K, E, N, C) of features (N, …) that all members share."""
         return self.outputs(blocks, self.embedded(features)[None], draws)
 
+    def one_voice(self, logits: Tensor) -> Tensor:
+        """Return the logits (K, N, C) of the mean of what E voices (K, E, N, C) hold for probable."""
+        if logits.shape[1] == 1:
+            return logits[:, 0]
+        return logits.log_softmax(-1).logsumexp(1) - math.log(logits.shape[1])
+
     @property
     def floats_a_row(self) -> int:
         """Return how many numbers one row of the table takes in the widest layer of one member."""
@@ -121,13 +127,6 @@ class Architecture:
             blocks = {name: view[0] for name, view in self.views(row[None]).items()}
             self.draw(blocks, bias, torch.Generator().manual_seed(seed))
         return rows
-
-
-def one_voice(logits: Tensor) -> Tensor:
-    """Return the logits (K, N, C) of the mean of what E voices (K, E, N, C) hold for probable."""
-    if logits.shape[1] == 1:
-        return logits[:, 0]
-    return logits.log_softmax(-1).logsumexp(1) - math.log(logits.shape[1])
 
 
 def stacked(inputs: Tensor, members: int) -> Tensor:

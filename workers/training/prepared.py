@@ -21,6 +21,7 @@ from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.splits import PARTS, Part, PartCounts, column_of
 from workers.training import dividing, encoding, image_encoding, table
 from workers.training.architectures import AnyEncoding
+from workers.training.bins import Bins, fit_bins
 from workers.training.dividing import Divisible, divide, notes_on_test_rows
 from workers.training.errors import UnusableData
 from workers.training.files import digest, write_whole
@@ -32,16 +33,18 @@ from workers.training.row_weights import check_class_weights, row_weights
 class Prepared:
     """Features (rows, width) or pixels (rows, 3, side, side), labels and row numbers in the file they come from.
 
-    Training rows come first, then validation, then test. `weights` tell how much each training and validation row counts, where the job
-    names a column of them.
+    Training rows come first, then validation, then test. `key` names all that they were made from, `bins` cut the numbers into pieces,
+    and `weights` tell how much each training and validation row counts, where the job names a column of them.
     """
 
+    key: str
     features: Tensor
     labels: Tensor
     rows: Tensor
     part_rows: tuple[int, int, int]
     classes: tuple[str, ...]
     encoding: AnyEncoding
+    bins: Bins
     notes: list[str]
     weights: Tensor | None = None
 
@@ -78,6 +81,7 @@ class _Description(View):
     part_rows: tuple[int, int, int]
     classes: tuple[str, ...]
     encoding: AnyEncoding
+    bins: Bins
     notes: list[str]
 
 
@@ -152,6 +156,7 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
         check_class_weights(weights[: counts[0]], labels[: counts[0]], classes)
     part_rows, train = (counts[0], counts[1], counts[2]), np.flatnonzero(parts == 0)
     fitted: AnyEncoding
+    bins = Bins()
     if facts.kind == "image":
         fitted = fit_images(_checked_pixels(file, whole), train)
         if test_file is not None and apart is not None:
@@ -160,13 +165,16 @@ def _make(file: TableFile, test_file: TableFile | None, facts: TableFacts, spec:
     else:
         fitted = encoding.fit_encoding(whole, columns, train)
         features = torch.from_numpy(np.concatenate([fitted.encode(whole)[order], *([] if apart is None else [fitted.encode(apart)])]))
+        bins = fit_bins(fitted, features[: counts[0]].numpy(), labels[: counts[0]], len(classes))
     return Prepared(
+        key=_key(file, test_file, facts, spec),
         features=features,
         labels=torch.from_numpy(labels),
         rows=torch.from_numpy(rows),
         part_rows=part_rows,
         classes=classes,
         encoding=fitted,
+        bins=bins,
         notes=[*notes, *fitted.notes],
         weights=None if weights is None else torch.from_numpy(weights),
     )
@@ -203,7 +211,13 @@ def _store(folder: Path, key: str, prepared: Prepared) -> None:
         tensors["weights"] = prepared.weights
     sha256 = write_whole(folder / f"{key}.safetensors", save(tensors))
     description = _Description(
-        key=key, sha256=sha256, part_rows=prepared.part_rows, classes=prepared.classes, encoding=prepared.encoding, notes=prepared.notes
+        key=key,
+        sha256=sha256,
+        part_rows=prepared.part_rows,
+        classes=prepared.classes,
+        encoding=prepared.encoding,
+        bins=prepared.bins,
+        notes=prepared.notes,
     )
     write_whole(folder / f"{key}.json", description.model_dump_json().encode())
 
@@ -224,12 +238,14 @@ def _load(folder: Path, key: str, file: TableFile, test_file: TableFile | None) 
     rows = tensors["rows"]
     is_of_images = isinstance(description.encoding, ImageEncoding)
     return Prepared(
+        key=key,
         features=_gathered_pixels(file, test_file, rows, description.part_rows) if is_of_images else tensors["features"],
         labels=tensors["labels"],
         rows=rows,
         part_rows=description.part_rows,
         classes=description.classes,
         encoding=description.encoding,
+        bins=description.bins,
         notes=description.notes,
         weights=tensors.get("weights"),
     )

@@ -10,6 +10,7 @@ from counterweight.contracts.jobs import LogLevel, Resolved
 from counterweight.contracts.messages import Log, StoredFile
 from counterweight.contracts.splits import PARTS
 from workers.training.loop import Epoch
+from workers.training.pilot import Choice
 from workers.training.prepared import Prepared
 
 SHARE_BETWEEN_EPOCHS = 0.05
@@ -27,7 +28,7 @@ class Telling:
         self._told: dict[str, int] = {}
         self._latest: dict[str, int] = {}
 
-    def beginning(self, job_id: str, resolved: Resolved, prepared: Prepared) -> Iterator[Log]:
+    def beginning(self, job_id: str, resolved: Resolved, prepared: Prepared, choice: Choice | None) -> Iterator[Log]:
         """Tell on what and with what the member trains."""
         environment = resolved.environment
         beside = "" if resolved.cohort_size == 1 else f", together with {resolved.cohort_size - 1} other jobs"
@@ -38,7 +39,7 @@ class Telling:
         learner = " ".join(f"{name}={value}" for name, value in resolved.learner.model_dump().items() if name != "kind")
         yield self._line(job_id, f"{resolved.learner.kind} over {prepared.encoding.width} inputs {learner}".rstrip())
         for note in resolved.notes:
-            yield self._line(job_id, note, "warning")
+            yield self._line(job_id, note, "info" if choice is not None and note == choice.note else "warning")
 
     def epoch(self, job_id: str, done: Epoch) -> Iterator[Log]:
         """Tell of some epochs: the first ones, the last, and one in each twentieth of the whole."""

@@ -71,14 +71,14 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
         yield PhaseChanged(job_id=member.job_id, phase="loading")
     file = TableFile(Path(task.table), task.table_sha256)
     prepared = prepare(file, _test_file(task), task.facts, specs[0], Path(task.cache_folder), task.threads)
-    cohort = form_cohort(prepared, task.facts, specs, device)
+    cohort = form_cohort(prepared, task.facts, specs, device, Path(task.cache_folder))
     losses = [cohort.loss(spec) for spec in specs]
     plans = [cohort.plan(spec) for spec in specs]
     telling = Telling(cohort.pace.epochs, clock)
     for member, loss in zip(task.members, losses, strict=True):
         resolved = cohort.resolved(member.spec, task.threads)
         yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved, loss=loss)
-        yield from telling.beginning(member.job_id, resolved, prepared)
+        yield from telling.beginning(member.job_id, resolved, prepared, cohort.settled.choice)
     spans: dict[Part, slice] = {part: prepared.span(part) for part in PARTS}
     features, labels = prepared.features.to(device), prepared.labels.to(device)
     parts = {part: Rows(features[span], labels[span]) for part, span in spans.items()}

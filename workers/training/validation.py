@@ -14,6 +14,9 @@ from workers.training.ranking import average_precision, ranked
 AVERAGE_PRECISION = "validation/average_precision"
 LOG_LOSS = "validation/log_loss"
 
+FEWEST_STOPPING_ROWS = 30
+"""With fewer validation rows of a class, average precision says too little to stop by (docs/decisions/0005-one-matrix-of-parameters.md)."""
+
 
 def validation_values(logits: NDArray[np.float64], labels: NDArray[np.int64], terms: LossTerms, positive: int | None) -> dict[str, float]:
     """Return the series of one epoch, from logits (N, C): log-loss of the corrected probabilities, and average precision.
