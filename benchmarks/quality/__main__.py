@@ -5,12 +5,12 @@ each loss once; `--seeds 5 --only adult,sick` gives mean test average precision 
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quality.index import Entry, entries
 from tests.server import Server
 
 LOSSES: list[dict[str, Any]] = [{"kind": "cross_entropy"}, {"kind": "balanced_cross_entropy"}, {"kind": "focal"}]
@@ -23,26 +23,21 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--losses", default="cross_entropy,balanced_cross_entropy,focal")
     arguments = parser.parse_args()
-    tables = [table for table in json.loads((arguments.folder / "INDEX.json").read_text())["datasets"] if table["kind"] != "image"]
-    wanted = set(arguments.only.split(",")) - {""}
+    tables = entries(arguments.folder, arguments.only)
     losses = [loss for loss in LOSSES if loss["kind"] in arguments.losses.split(",")]
     with tempfile.TemporaryDirectory() as home, Server(Path(home) / "home") as server:
-        fine = [
-            _check(server, arguments.folder, table, losses, arguments.seeds) for table in tables if not wanted or table["name"] in wanted
-        ]
+        fine = [_check(server, table, losses, arguments.seeds) for table in tables]
     return 0 if all(fine) else 1
 
 
-def _check(server: Server, folder: Path, table: dict[str, Any], losses: list[dict[str, Any]], seeds: int) -> bool:
-    """Upload one table and train it; say what came of it, and whether all is as the index says."""
-    dataset = _upload(server, folder, table)
+def _check(server: Server, table: Entry, losses: list[dict[str, Any]], seeds: int) -> bool:
+    """Upload one table, read as the index says, and train it; say what came of it, and whether all is as the index says."""
+    dataset = server.read(f"/datasets/{server.upload(table.file.read_bytes(), **table.options)}")
     counts = {found["label"]: found["count"] for found in dataset["classes"]}
-    is_exact = dataset["rows"] == table["rows"] and counts == table["class_counts"]
-    print(f"{table['name']}: {dataset['rows']} rows, classes {'as the index says' if is_exact else f'{counts} NOT {table}'}", flush=True)
+    is_exact = dataset["rows"] == table.rows and counts == table.class_counts
+    print(f"{table.name}: {dataset['rows']} rows, classes {'as the index says' if is_exact else f'{counts} NOT {table}'}", flush=True)
     jobs = {
-        (loss["kind"], seed): server.submit(
-            dataset["id"], loss=loss, exclude=table["id_or_leaky_columns"], split={"kind": "stratified", "seed": seed}
-        )
+        (loss["kind"], seed): server.submit(dataset["id"], loss=loss, exclude=table.exclude, split={"kind": "stratified", "seed": seed})
         for loss in losses
         for seed in range(seeds)
     }
@@ -50,18 +45,6 @@ def _check(server: Server, folder: Path, table: dict[str, Any], losses: list[dic
     for loss in losses:
         _report(loss["kind"], [ended[loss["kind"], seed] for seed in range(seeds)])
     return is_exact and all(job["state"] == "succeeded" for job in ended.values())
-
-
-def _upload(server: Server, folder: Path, table: dict[str, Any]) -> dict[str, Any]:
-    """Upload with exactly the options the index gives."""
-    file = folder / (table["derived_file"] or table["file"])
-    options: dict[str, Any] = {"target": table["target"]}
-    if table["positive_class"] is not None:
-        options["positive_label"] = table["positive_class"]
-    if file.suffix != ".parquet":
-        options |= {"delimiter": table["delimiter"], "decimal": table["decimal"], "header": table["header"], "encoding": table["encoding"]}
-    dataset_id = server.upload(file.read_bytes(), **options)
-    return server.read(f"/datasets/{dataset_id}")
 
 
 def _report(loss: str, jobs: list[dict[str, Any]]) -> None:
