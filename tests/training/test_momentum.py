@@ -56,6 +56,10 @@ def test_each_member_steps_as_with_torch_s_own_optimiser() -> None:
             torch.testing.assert_close(population.averages[name][place], block.detach(), rtol=0, atol=1e-10)
 
 
+def test_a_single_epoch_warms_up_and_is_not_after_its_end_yet() -> None:
+    assert learning_rate_factor(Pace(epochs=1, batch_size=128, schedule="step"), 0.5) == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     ("epoch", "factor"), [(1, 0.2), (4, 0.8), (5, 1.0), (160, 1.0), (161, 0.01), (180, 0.01), (181, 1e-4), (200, 1e-4)]
 )

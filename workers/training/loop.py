@@ -284,7 +284,7 @@ def learning_rate_factor(pace: Pace, epoch: float) -> float:
     """Return the share of the learning rate in force `epoch` epochs after the start."""
     progress = epoch / pace.epochs
     if pace.schedule == "step":
-        return _stepped_factor(int(epoch) + 1, pace.epochs)
+        return _stepped_factor(int(epoch), pace.epochs)
     if pace.schedule == "flat_cosine":
         progress = max(0.0, 2 * progress - 1)
     if pace.schedule == "constant":
@@ -292,13 +292,13 @@ def learning_rate_factor(pace: Pace, epoch: float) -> float:
     return (1 + math.cos(math.pi * progress)) / 2
 
 
-def _stepped_factor(epoch: int, epochs: int) -> float:
-    """Return the share in the `epoch`-th epoch: the steps of Cao et al., 2019 (arXiv:1906.07413), at 160 and 180 of 200 epochs."""
-    if 10 * epoch > 9 * epochs:
+def _stepped_factor(done: int, epochs: int) -> float:
+    """Return the share after so many whole epochs: the steps of Cao et al., 2019 (arXiv:1906.07413), at 160 and 180 of 200 epochs."""
+    if 10 * done >= 9 * epochs:
         return 1e-4
-    if 10 * epoch > 8 * epochs:
+    if 10 * done >= 8 * epochs:
         return 1e-2
-    return min(1.0, epoch / WARM_UP_EPOCHS)
+    return min(1.0, (done + 1) / WARM_UP_EPOCHS)
 
 
 def first_deferred_epoch(epochs: int) -> int:
