@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 help:
 	@echo "make setup   .venv with everything in it"
-	@echo "make demo    three losses compared on a service of its own; KEEP=1 leaves it up"
+	@echo "make demo    a study of three losses, and its verdict, on a service of its own; KEEP=1 leaves it up"
 	@echo "make serve   the service on http://127.0.0.1:8321"
 	@echo "make test    the whole suite, on SQLite and, where one answers, on PostgreSQL"
 	@echo "make check   format, lint, types, import rules"

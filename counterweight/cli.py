@@ -28,7 +28,7 @@ app.add_typer(keys.app, name="keys")
 def demo(
     keep: bool = typer.Option(False, "--keep", help="Leave the service running until Ctrl-C."),
 ) -> None:
-    """Train three losses on handwritten digits, one of them rare, on a service of its own; about a minute."""
+    """Compare three losses on handwritten digits, one of them rare, in a study on a service of its own; about a minute."""
     processes.require_server()
     from counterweight.demo.story import run  # noqa: PLC0415  # The client takes 0.3 s to import.
 

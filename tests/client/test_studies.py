@@ -12,6 +12,7 @@ from counterweight.contracts.learners import Linear
 from counterweight.contracts.losses import CrossEntropy, Focal
 from counterweight.errors import Conflict, Invalid, NotFound, WaitTimeout
 from tests.client.conftest import ENDLESS, CommandLine
+from tests.tables_of_numbers import two_blobs
 
 NO_STUDY = "stu_00000000000000000000000000"
 
@@ -48,6 +49,18 @@ def test_a_study_is_found_changed_cancelled_and_deleted(client: Client, endless_
     for read in (lambda: client.studies.get(endless_id), lambda: client.jobs.get(jobs[0])):
         with pytest.raises(NotFound):
             read()
+
+
+def test_comparing_ends_in_a_verdict(client: Client, dataset_id: str) -> None:
+    study = client.compare(
+        dataset_id, [CrossEntropy(), Focal(gamma=1.0)], seeds=2, learner=Linear(), training={"max_epochs": 2}, metric="mcc"
+    )
+    curves = client.studies.metrics(study.id, names="train/loss")
+
+    assert (study.state, study.metric, study.spec.seeds) == ("succeeded", "mcc", [0, 1])
+    assert study.verdict is not None
+    assert {study.comparisons[0].a, study.comparisons[0].b} == {"cross_entropy", "focal(gamma=1)"}
+    assert [(arm.arm, len(arm.series[0].points)) for arm in curves.arms] == [("cross_entropy", 2), ("focal(gamma=1)", 2)]
 
 
 def test_a_plan_of_a_study_queues_nothing(client: Client, dataset_id: str) -> None:
@@ -142,6 +155,43 @@ def test_1_when_the_file_of_a_study_cannot_be_read(cli: CommandLine) -> None:
     assert (ended.returncode, "1,2,3,4" in ended.stderr) == (1, True)
 
 
+def test_a_file_is_uploaded_and_compared_on(cli: CommandLine) -> None:
+    (cli.folder / "mine.csv").write_bytes(two_blobs(rows=300, positives=60, seed=9))
+    options = [
+        "--target",
+        "event",
+        "--loss",
+        "cross_entropy",
+        "--loss",
+        "focal:gamma=1",
+        "--seeds",
+        "2",
+        "--learner",
+        "linear",
+        "--epochs",
+        "2",
+    ]
+
+    ended = cli.run("studies", "compare", "mine.csv", *options, "--wait")
+    study_id = cli.run("studies", "list", "--limit", "1", "--quiet").stdout.strip()
+    shown = cli.run("studies", "show", study_id)
+    document = json.loads(cli.run("studies", "show", study_id, "-o", "json").stdout)
+    undecided = cli.run("studies", "wait", study_id, "--quiet", "--fail-if", "undecided")
+    poor = cli.run("studies", "wait", study_id, "--quiet", "--fail-if", "test/average_precision<=1", "--fail-if", "test/no_such<1")
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == shown.stdout
+    assert f"Created {study_id}: 4 jobs" in ended.stderr
+    assert "succeeded, 4 jobs: 4 succeeded" in ended.stderr.splitlines()[-1]
+    for row in document["leaderboard"]:
+        assert f"{row['arm']}  " in shown.stdout
+        assert f"{row['mean']:.4f}" in shown.stdout
+    assert f"{document['comparisons'][0]['difference']:+.4f}" in shown.stdout
+    assert shown.stdout.splitlines()[-1] == f"Verdict: {document['verdict']['sentence']}"
+    assert undecided.returncode == (0 if document["verdict"]["decided"] else 6)
+    assert (poor.returncode, poor.stderr.count("Gate failed")) == (6, 2)
+
+
 @pytest.mark.parametrize("command", ["show", "wait", "cancel", "delete"])
 def test_4_when_there_is_no_such_study(cli: CommandLine, command: str) -> None:
     ended = cli.run("studies", command, NO_STUDY)
@@ -157,7 +207,7 @@ def test_130_and_a_way_back_when_a_wait_for_a_study_is_interrupted(cli: CommandL
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)
 
-    assert f"{endless_id} training, 4 jobs: " in first
+    assert first.startswith("training, 4 jobs: ")
     assert process.returncode == 130
     assert f"counterweight studies wait {endless_id}" in told
     assert client.studies.get(endless_id).state == "running"
