@@ -12,8 +12,8 @@ from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 
 ENDLESS = {"max_epochs": 100_000, "early_stopping": None}
-LONG = {"max_epochs": 300, "batch_size": 8, "early_stopping": None}
-"""A few seconds, so that there is a middle."""
+LONG = {"max_epochs": 60, "batch_size": 8, "early_stopping": None}
+"""Training that takes a few seconds, so that there is a middle to be killed in."""
 
 SPECS: list[dict[str, Any]] = [
     {"loss": {"kind": "cross_entropy"}, "training": {"max_epochs": 12}},

@@ -12,7 +12,7 @@ from counterweight.contracts.learners import Mlp
 from service.persistence import agents, attempts, events, queue
 from service.persistence.database import Database
 from service.persistence.tables import Attempt, Dataset, Job
-from tests.factories import make_agent, make_dataset, make_job
+from tests.factories import make_agent, make_dataset, make_job, make_project
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -68,6 +68,23 @@ def test_jobs_that_differ_in_what_is_shared_are_claimed_apart(database: Database
         assert _claim(session) == [first]
         assert session.get_one(Job, first).cohort_id is None
         assert _claim(session) == [second]
+
+
+def test_who_submitted_a_job_and_how_its_exclusions_are_ordered_make_no_difference(database: Database) -> None:
+    with database.write() as session:
+        ids = _jobs(session, make_dataset(session), {"exclude": ["age", "city"]}, {"exclude": ["city", "age", "city"]})
+        for job_id, key in zip(ids, ("key_ann", "key_bob"), strict=True):
+            session.get_one(Job, job_id).created_by = key
+
+        assert _claim(session) == ids
+
+
+def test_jobs_of_another_dataset_or_project_are_claimed_apart(database: Database) -> None:
+    with database.write() as session:
+        other = make_dataset(session, project_id=make_project(session).id)
+        ids = [make_job(session, dataset).id for dataset in (make_dataset(session), make_dataset(session), other)]
+
+        assert [_claim(session) for _ in ids] == [[job_id] for job_id in ids]
 
 
 def test_a_cohort_is_no_larger_than_the_pack(database: Database) -> None:

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from counterweight.contracts.messages import EpochDone, Failed, PhaseChanged
 from service.persistence import agents, attempts, queue, recording
 from service.persistence.database import Database
 from service.persistence.tables import Agent, Job, MetricPoint, Series
-from tests.factories import make_job
+from tests.factories import make_agent, make_dataset, make_job
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -73,6 +73,32 @@ def test_a_new_claim_begins_the_history_anew(database: Database) -> None:
 
         assert session.scalars(select(MetricPoint)).all() == []
         assert session.scalars(select(Series)).all() == []
+
+
+def test_what_is_said_of_ten_jobs_takes_as_many_statements_as_of_two(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = make_dataset(session), make_agent(session).id
+        for _ in range(12):
+            make_job(session, dataset)
+        few, many = (queue.claim_cohort(session, agent, ("auto",), NOW, lambda *_, most=most: most) for most in (2, 10))
+        assert few is not None
+        assert many is not None
+
+    # The second time, when all rows are there and none is added.
+    counted = [[_statements(database, cohort.claims) for _ in range(2)][1] for cohort in (few, many)]
+
+    assert counted[0] == counted[1]
+
+
+def _statements(database: Database, claims: list[queue.Claim]) -> int:
+    said: list[str] = []
+    listen = database.writer, "before_cursor_execute", lambda *call: said.append(call[2])
+    event.listen(*listen)
+    with database.write() as session:
+        lost = recording.record_jobs(session, {claim: [_epoch(claim.id, 1, 0.5)] for claim in claims}, len(claims), NOW)
+    event.remove(*listen)
+    assert lost == []
+    return len(said)
 
 
 def test_a_failure_ends_the_job_with_its_reason(database: Database) -> None:
