@@ -48,13 +48,14 @@ class Wording:
 
     def equivalent(self, leader: LeaderboardRow, comparisons: Sequence[Comparison], simplest: LeaderboardRow, beaten: int) -> str:
         lows, highs = zip(*(self._limits(each) for each in comparisons), strict=True)
-        others = _joined([each.b for each in comparisons])
+        names = [each.b for each in comparisons]
         if all(each.reason == "identical" for each in comparisons):
-            text = f"{leader.arm} and {others} come to the same {self._metric} in every run: {self._mean_of(leader)}."
+            text = f"{leader.arm} and {_joined(names, 'and')} come to the same {self._metric} in every run: {self._mean_of(leader)}."
         else:
             text = (
-                f"No difference in {self._metric} larger than {self._least} is likely between the leader, {leader.arm}, and {others}: "
-                f"{self._mean_of(leader)}, and what it is ahead by lies within {_number(min(lows))} to {_number(max(highs))}."
+                f"No difference in {self._metric} larger than {self._least} is likely between {leader.arm}, which leads with "
+                f"{self._mean_of(leader)}, and {_joined(names, 'or')}: what it is ahead by lies within {_number(min(lows))} to "
+                f"{_number(max(highs))}."
             )
         text += f" Take the simplest, {simplest.arm}."
         return self._whole(text + self._beaten(beaten))
@@ -138,6 +139,6 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.0005 else f"{value:.2g}"
 
 
-def _joined(names: Sequence[str]) -> str:
+def _joined(names: Sequence[str], word: str) -> str:
     shown = [*names[:5], f"{len(names) - 5} others"] if len(names) > 6 else list(names)
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {word} {shown[-1]}"
