@@ -67,7 +67,9 @@ def test_a_job_goes_through_its_phases_to_its_end(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss["kind"])
 def test_every_learner_learns_under_every_loss(tmp_path: Path, learner: dict[str, Any], loss: dict[str, Any]) -> None:
-    task = make_task(tmp_path, [{"learner": learner, "loss": loss, "training": {"max_epochs": 20}}])
+    # So many rows that no draw of the test rows decides.
+    spec = {"learner": learner, "loss": loss, "training": {"max_epochs": 20}}
+    task = make_task(tmp_path, [spec], cells=two_blobs(1200, 180))
 
     (end,) = succeeded(ran(task))
 
