@@ -1,4 +1,4 @@
-"""Upload a table, train three losses on it, and print how well each finds the rare class.
+"""Upload a table, compare three losses on it, and print the leaderboard and what can be said.
 
 Run as `python examples/quickstart.py [FILE TARGET [POSITIVE_LABEL]]` against a running `counterweight serve`; without a file it takes
 the handwritten digits that come with Counterweight, one of them rare.
@@ -9,14 +9,11 @@ from pathlib import Path
 
 import counterweight
 from counterweight.client import Client
-from counterweight.contracts.evaluation import Metric
-from counterweight.contracts.jobs import Training
-from counterweight.contracts.losses import BalancedCrossEntropy, CrossEntropy, Focal
+from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal
+from counterweight.contracts.studies import LeaderboardRow
 from counterweight.errors import ClientError
 
-LOSSES = [CrossEntropy(), BalancedCrossEntropy(), Focal(gamma=2)]
-
-
+LOSSES: list[AnyLoss] = [CrossEntropy(), BalancedCrossEntropy(), Focal(gamma=2)]
 DIGITS = Path(counterweight.__path__[0]) / "data" / "digits-rare.csv"
 
 
@@ -26,23 +23,22 @@ def main(file: str = str(DIGITS), target: str = "digit", positive_label: str | N
         dataset = client.datasets.wait(dataset.id)
         if dataset.error is not None:
             sys.exit(dataset.error.detail)
-        jobs = [client.jobs.submit(dataset_id=dataset.id, loss=loss, training=Training(max_epochs=100)) for loss in LOSSES]
-        for submitted in jobs:
-            job = client.jobs.wait(submitted.id)
-            if job.error is not None:
-                sys.exit(f"{job.name}: {job.error.detail}")
-            found = client.jobs.evaluation(job.id).splits["test"].metrics
-            # With several classes there is one average precision for each, and their mean.
-            precision = found.get("average_precision") or found["macro_average_precision"]
-            print(f"{job.spec.loss.kind:<24} test AP {told(precision)}")
+        study = client.compare(dataset.id, LOSSES, seeds=3, training={"max_epochs": 100})
+        if study.error is not None:
+            sys.exit(study.error.detail)
+    print(f"test {study.metric}, mean of 3 runs (95% interval)")
+    for row in study.leaderboard:
+        print(f"{row.arm:<24} {told(row)}")
+    if study.verdict is not None:
+        print(study.verdict.sentence)
 
 
-def told(metric: Metric) -> str:
-    """A metric is null when it is undefined, and so is its interval when too little is known; the reason says why."""
-    if metric.value is None:
-        return f"undefined: {metric.reason}"
-    interval = metric.reason if metric.low is None or metric.high is None else f"{metric.low:.3f} to {metric.high:.3f}"
-    return f"{metric.value:.3f} ({interval})"
+def told(row: LeaderboardRow) -> str:
+    """A mean is null when the metric is undefined, and so is its interval when too little is known; the reason says why."""
+    if row.mean is None:
+        return f"undefined: {row.reason}"
+    interval = row.reason if row.low is None or row.high is None else f"{row.low:.3f} to {row.high:.3f}"
+    return f"{row.mean:.3f} ({interval})"
 
 
 if __name__ == "__main__":

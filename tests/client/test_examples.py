@@ -11,13 +11,15 @@ from tests.client.conftest import CommandLine
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_the_python_quickstart_prints_three_losses(cli: CommandLine, blobs: Path) -> None:
+def test_the_python_quickstart_compares_three_losses(cli: CommandLine, blobs: Path) -> None:
     ended = subprocess.run(
         [sys.executable, EXAMPLES / "quickstart.py", blobs, "event", "yes"], env=cli.environment(), capture_output=True, text=True
     )
 
     assert ended.returncode == 0, ended.stderr
-    assert [line.split()[0] for line in ended.stdout.splitlines()] == ["cross_entropy", "balanced_cross_entropy", "focal"]
+    _, *rows, verdict = ended.stdout.splitlines()
+    assert {line.split()[0] for line in rows} == {"cross_entropy", "balanced_cross_entropy", "focal"}
+    assert "average precision" in verdict
 
 
 def test_the_curl_quickstart_ends_with_the_jobs_metrics(cli: CommandLine, blobs: Path) -> None:
