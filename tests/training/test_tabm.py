@@ -22,11 +22,11 @@ def embedded(number: float, cuts: tuple[float, ...], blocks: Blocks, column: int
 def voice_logits(row: Tensor, blocks: Blocks, voice: int) -> Tensor:
     """Return the logits of one row by one voice of one member, whose blocks these are."""
     hidden = torch.cat([*(embedded(float(row[column]), cuts, blocks, column) for column, cuts in enumerate(TABM.edges)), row[2:]])
-    hidden = F.pad(hidden, (0, blocks["layer0.weight"].shape[0] - len(hidden)))
+    hidden = F.pad(hidden, (0, blocks["layer0.weight"].shape[2] - len(hidden)))
     for layer in range(len(TABM.hidden)):
-        product = (hidden * blocks[f"layer{layer}.in"][voice, 0]) @ blocks[f"layer{layer}.weight"]
-        hidden = torch.relu(product * blocks[f"layer{layer}.out"][voice, 0] + blocks[f"layer{layer}.bias"][voice, 0])
-    return hidden @ blocks["head.weight"][voice] + blocks["head.bias"][voice, 0]
+        product = blocks[f"layer{layer}.weight"][0] @ (hidden * blocks[f"layer{layer}.in"][voice, 0])
+        hidden = torch.relu(product * blocks[f"layer{layer}.out"][voice, :, 0] + blocks[f"layer{layer}.bias"][voice, :, 0])
+    return blocks["head.weight"][voice] @ hidden + blocks["head.bias"][voice, :, 0]
 
 
 def test_stacked_it_is_what_plain_loops_make_of_it() -> None:

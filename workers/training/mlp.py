@@ -81,21 +81,9 @@ class MlpNetwork(Architecture):
 
     def outputs(self, blocks: Blocks, inputs: Tensor, draws: Sequence[torch.Generator] | None = None) -> Tensor:
         """Return logits (K, 1, N, C)."""
-        rows = inputs.shape[1]
-        # Everything lies feature by feature, (K, features, N): no product then has a narrow side, and members with the same rows share
-        # the first product. Padded rows let each member's numbers begin alike, so that it gets the same digits wherever it stands.
-        spare = padded(rows) - rows
-        hidden = (F.pad(inputs, (0, 0, 0, spare)) if spare else inputs).transpose(1, 2)
-        for layer in range(self.head):
-            hidden = _Hidden.apply(blocks[f"layer{layer}.weight"], blocks[f"layer{layer}.bias"], hidden)  # type: ignore[no-untyped-call]
-            if draws is not None and self.dropout > 0:
-                hidden = hidden * kept(hidden, self.dropout, draws)
-        weight = blocks[f"layer{self.head}.weight"]
-        if self.cosine:
-            outputs = torch.bmm(directions(weight, 2), directions(hidden, 1))
-        else:
-            outputs = _product(weight, hidden) + blocks[f"layer{self.head}.bias"]
-        return (outputs[..., :rows] if spare else outputs).transpose(1, 2)[:, None]
+        weights = [blocks[f"layer{layer}.weight"] for layer in range(self.head + 1)]
+        biases = [blocks[f"layer{layer}.bias"] for layer in range(self.head + (not self.cosine))]
+        return perceptrons(weights, biases, inputs, self.dropout, draws)[:, None]
 
     def _pieces_as(self, features: Tensor) -> Pieces:
         """Return the pieces on the device and with the precision of the features."""
@@ -107,6 +95,28 @@ class MlpNetwork(Architecture):
     @cached_property
     def _made(self) -> dict[tuple[torch.dtype, torch.device], Pieces]:
         return {}
+
+
+def perceptrons(
+    weights: Sequence[Tensor], biases: Sequence[Tensor], inputs: Tensor, dropout: float, draws: Sequence[torch.Generator] | None
+) -> Tensor:
+    """Return logits (K, N, C) of layers of ReLUs with weights (K, after, before) and biases (K, after, 1) on inputs (G, N, before).
+
+    A head without biases gives cosines. `draws` are for dropout while training, each for a part of the K.
+    """
+    rows = inputs.shape[1]
+    # Everything lies feature by feature, (K, features, N): no product then has a narrow side, and members with the same rows share
+    # the first product. Padded rows let each member's numbers begin alike, so that it gets the same digits wherever it stands.
+    spare = padded(rows) - rows
+    hidden = (F.pad(inputs, (0, 0, 0, spare)) if spare else inputs).transpose(1, 2)
+    *inner, head = weights
+    for weight, bias in zip(inner, biases, strict=False):
+        hidden = _Hidden.apply(weight, bias, hidden)  # type: ignore[no-untyped-call]
+        if draws is not None and dropout > 0:
+            hidden = hidden * kept(hidden, dropout, draws)
+    is_cosine = len(biases) == len(inner)
+    outputs = torch.bmm(directions(head, 2), directions(hidden, 1)) if is_cosine else _product(head, hidden) + biases[-1]
+    return (outputs[..., :rows] if spare else outputs).transpose(1, 2)
 
 
 class _Hidden(torch.autograd.Function):
@@ -123,9 +133,10 @@ class _Hidden(torch.autograd.Function):
         weight, hidden, outputs = ctx.saved_tensors
         # Made by the layer above for this one alone, so that it can be changed in place.
         gradient = torch.ops.aten.threshold_backward.grad_input(gradients[0], outputs, 0, grad_input=gradients[0])
-        of_hidden = torch.bmm(weight.transpose(1, 2), gradient) if ctx.needs_input_grad[2] else None
-        of_weight = torch.bmm(gradient.reshape(len(hidden), -1, gradient.shape[2]), hidden.transpose(1, 2))
-        return of_weight.view(weight.shape), gradient.sum(2, keepdim=True), of_hidden
+        sets, rows = len(hidden), gradient.shape[2]
+        together, of_bias = gradient.reshape(sets, -1, rows), gradient.sum(2, keepdim=True)
+        of_hidden = torch.bmm(weight.reshape(sets, -1, weight.shape[2]).transpose(1, 2), together) if ctx.needs_input_grad[2] else None
+        return torch.bmm(together, hidden.transpose(1, 2)).view(weight.shape), of_bias, of_hidden
 
 
 def _product(weight: Tensor, hidden: Tensor) -> Tensor:

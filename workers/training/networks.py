@@ -142,7 +142,7 @@ def _shaped(piece: Tensor, block: Block) -> Tensor:
 
 
 def kept(hidden: Tensor, dropout: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """Return a mask (K, …) like `hidden` of 0 and 1 / (1 - dropout)."""
-    size = hidden.shape[1:]
+    """Return a mask like `hidden` of 0 and 1 / (1 - dropout), each K-th part of it drawn by another generator."""
+    size = (len(hidden) // len(generators), *hidden.shape[1:])
     draws = [torch.rand(size, generator=generator, device=hidden.device) for generator in generators]
-    return (torch.stack(draws) >= dropout).to(hidden.dtype) / (1 - dropout)
+    return (torch.cat(draws) >= dropout).to(hidden.dtype) / (1 - dropout)
