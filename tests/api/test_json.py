@@ -88,7 +88,7 @@ def test_what_is_not_json_is_refused(api: Api, body: bytes) -> None:
         ({"split": {"kind": "column", "column": 5}}, "/split/column"),
         ({"split": {"kind": "stratified", "test": 0.9}}, "/split"),
         ({"split": {"kind": "place", "column": "t"}}, "/split/kind"),
-        ({"learner": {"kind": "tabm"}}, "/learner/kind"),
+        ({"learner": {"kind": "forest"}}, "/learner/kind"),
         ({"learner": {"kind": "mlp", "width": 2**63}}, "/learner/width"),
         ({"learner": {"kind": "mlp", "width": 10**30}}, "/learner/width"),
         ({"training": {"max_epochs": 1.5}}, "/training/max_epochs"),
