@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from workers.training.loop import (
     Pace,
     Trained,
     Withdrawn,
+    batch_ends,
     first_deferred_epoch,
     learning_rate_factor,
     train,
@@ -261,6 +263,19 @@ def test_a_step_is_a_batch() -> None:
     steps = [event.step for event in trained([plan()]) if isinstance(event, Epoch)]
 
     assert steps == [10, 20, 30, 40, 50]
+
+
+@pytest.mark.parametrize(
+    ("rows", "most"), [(1, 1), (65, 64), (100, 64), (300, 32), (640, 64), (1000, 143), (1000, 300), (21165, 256), (12406, 128)]
+)
+def test_batches_are_few_and_of_nearly_equal_size(rows: int, most: int) -> None:
+    ends = batch_ends(rows, most)
+
+    sizes = [end - start for start, end in pairwise([0, *ends])]
+    assert (ends[-1], len(ends)) == (rows, -(-rows // most))
+    assert max(sizes) <= most
+    assert min(sizes) >= max(1, rows // len(ends) - 16)
+    assert rows < 64 * len(ends) or most % 16 or all(size % 16 == 0 for size in sizes[:-1])
 
 
 def test_a_diverging_member_is_named_with_its_batch_and_leaves_the_others_alone() -> None:

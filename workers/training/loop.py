@@ -14,17 +14,20 @@ from torch import Tensor
 from counterweight.contracts.jobs import Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from workers.training.errors import Diverged
-from workers.training.networks import Architecture, Blocks
+from workers.training.networks import Architecture, Blocks, padded
 from workers.training.population import Plan, Population, derived_seed
 from workers.training.rows import Rows, Source
 from workers.training.validation import Watch, validation_values
 
 CANCEL_POLL_S = 0.5
-FORWARD_FLOATS = 16_000_000
-"""Numbers in the widest layer of one forward pass without gradients."""
+FORWARD_FLOATS, FORWARD_FLOATS_ON_GPU = 2**16, 2**26
+"""Numbers in one member's widest layer in a forward pass without gradients, so that a processor keeps those of many members in its cache;
+and in those of all members where there is none to speak of."""
 WARM_UP_EPOCHS = 5
 """Of the schedule `step`."""
 _FIRST_LOSS_TOLERANCE = 1e-3
+_LONG = 64
+"""Rows of a batch that may differ by 16 from another and still be nearly of its size."""
 _WEIGHTS, _ORDER, _DRAWS = range(3)
 
 
@@ -129,7 +132,8 @@ class _Course:
         self._network, self._plans, self._pace, self._is_cancelled = network, plans, pace, is_cancelled
         self._training, self._source = training, Source(network, training.features)
         self._validation = None if validation is None else (Source(network, validation.features), validation.labels.cpu().numpy())
-        self._batches = math.ceil(len(training) / pace.batch_size)
+        self._cuts = batch_ends(len(training), pace.batch_size)[:-1]
+        self._batches = len(self._cuts) + 1
         # Neighbours with one seed share their batches, and those with one pace of learning a step of the optimiser.
         self._stack = sorted(range(len(plans)), key=lambda member: _likeness(plans[member]))
         in_order = [plans[member] for member in self._stack]
@@ -154,8 +158,7 @@ class _Course:
             yield from self._defer(due, epoch - 1)
         self._order, labels, weights = self._shuffle(), self._training.labels, self._weights
         self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=self._order.device)
-        # Batches of nearly equal size: a last batch of one row would be a step of pure noise.
-        for batch, index in enumerate(self._order.tensor_split(self._batches, dim=1)):
+        for batch, index in enumerate(self._order.tensor_split(self._cuts, dim=1)):
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
             inputs, counts = self._source.take(index), None if weights is None else weights.take(index)
             self._sums[batch] = self._population.step(inputs, labels.take(index), rate, counts)
@@ -245,7 +248,7 @@ class _Course:
 
     def _class_counts(self, place: int, batch: int, weights: Tensor | None = None) -> list[float]:
         """Return how many rows of each class a batch of this epoch holds for the member at a place, or how much they weigh."""
-        rows = self._order[place * len(self._order) // len(self._stack)].tensor_split(self._batches)[batch]
+        rows = self._order[place * len(self._order) // len(self._stack)].tensor_split(self._cuts)[batch]
         weighed = None if weights is None else weights[rows]
         return torch.bincount(self._training.labels[rows], weighed, minlength=self._network.classes).tolist()
 
@@ -278,6 +281,17 @@ class _Course:
 def batch_rows(rows: int) -> int:
     """Return how many of so many training rows a batch has where nobody chose: some fifty steps an epoch on a table of thousands."""
     return min(rows, 256, max(32, rows // 50))
+
+
+def batch_ends(rows: int, most: int) -> list[int]:
+    """Return where each batch of up to `most` rows ends: as few as can be, and of nearly equal size.
+
+    A last batch of one row would be a step of pure noise. Sizes are multiples of 16 but for the last where that leaves them nearly equal.
+    """
+    batches = -(-rows // most)
+    ends = [-(-batch * rows // batches) for batch in range(1, batches + 1)]
+    is_long = rows >= _LONG * batches and padded(-(-rows // batches)) <= most
+    return [*map(padded, ends[:-1]), rows] if is_long else ends
 
 
 def learning_rate_factor(pace: Pace, epoch: float) -> float:
@@ -314,9 +328,11 @@ def all_logits(network: Architecture, parameters: Tensor, features: Tensor) -> T
 @torch.no_grad()
 def _logits(network: Architecture, blocks: Blocks, source: Source) -> Tensor:
     """Return logits (K, N, C) of all rows of a source, each the mean of its network's voices."""
-    members = len(next(iter(blocks.values())))
-    most = max(1, FORWARD_FLOATS // (network.floats_a_row * members))
-    return torch.cat([network.one_voice(network.outputs(blocks, part)) for part in source.parts(most)], dim=1)
+    first = next(iter(blocks.values()))
+    numbers = FORWARD_FLOATS if first.device.type == "cpu" else FORWARD_FLOATS_ON_GPU // len(first)
+    # On a processor whatever the number of members is: how rows are cut could tell in the last digit.
+    parts = source.parts(max(_LONG, numbers // network.floats_a_row))
+    return torch.cat([network.one_voice(network.outputs(blocks, part)) for part in parts], dim=1)
 
 
 def _likeness(plan: Plan) -> tuple[float, ...]:
