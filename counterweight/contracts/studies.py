@@ -98,7 +98,7 @@ class LeaderboardRow(Arm):
 
     `mean` and `sd` are over its finished runs that have the metric, `low` and `high` a 95% interval of what other seeds and other test
     rows of the same kind would give. Null with a `reason`: `no_runs`, `provisional` (not compared yet),
-    `not_compared` (the study ended before that), `too_few_runs` (under two),
+    `not_compared` (the study ended before that), `undefined` (the metric is, on these rows), `too_few_runs` (under two),
     `too_few` (a class has fewer than 5 test rows), `unstable` (over 5% of the bootstrap draws undefined).
     """
 

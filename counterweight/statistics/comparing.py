@@ -81,7 +81,7 @@ def _row(question: Question, found: Measured, index: int) -> LeaderboardRow:
         sd=float(values.std(ddof=1)) if len(values) > 1 else None,
         low=None if limits is None else limits[0],
         high=None if limits is None else limits[1],
-        reason=estimate.reason if len(values) else "no_runs",
+        reason=estimate.reason if len(values) else "undefined" if standing.seen else "no_runs",
         runs=len(values),
         minority_recall=float(_mean(standing.recalls)) if standing.recalls else None,
         ece=float(_mean(standing.errors)) if standing.errors else None,

@@ -52,7 +52,9 @@ class Run:
 
 @dataclass
 class Standing:
-    """What is kept of an arm's runs, each by its place."""
+    """What is kept of an arm's runs, each by its place; `seen` counts those too that the metric is undefined of."""
+
+    seen: int = 0
 
     values: dict[int, float] = field(default_factory=dict)
     draws: dict[int, Floats] = field(default_factory=dict)
@@ -105,6 +107,7 @@ def measure_runs(question: Question, runs: Iterable[Run]) -> Measured:
 
 def _measure(question: Question, standing: Standing, run: Run, weights: PoissonWeights | None) -> None:
     outcome = run.outcome
+    standing.seen += 1
     if run.ece is not None:
         standing.errors[run.place] = run.ece
     is_rarest = outcome.labels == question.rarest

@@ -44,12 +44,14 @@ class Size:
     is_folded: bool = False
 
 
-def decide(question: Question, leaderboard: Sequence[LeaderboardRow], rivals: Sequence[Rival], size: Size) -> Verdict | None:
-    """Return the verdict; None where no arm has enough runs. `rivals` are the leader's comparisons, in the order of the leaderboard."""
+def decide(question: Question, leaderboard: Sequence[LeaderboardRow], rivals: Sequence[Rival], size: Size) -> Verdict:
+    """Return the verdict. `rivals` are the leader's comparisons, in the order of the leaderboard."""
     measured = [row for row in leaderboard if row.runs >= FEWEST_RUNS]
+    words = Wording(question, size.test_rows, left_out=len(leaderboard) - len(measured))
     if not measured:
-        return None
-    words = Wording(question, size.test_rows, size.runs, left_out=len(leaderboard) - len(measured))
+        return Verdict(
+            decided=False, outcome="nothing_to_compare", winner=None, candidates=[], suggestion=None, sentence=words.nothing_measured()
+        )
     leader, by_arm = measured[0], {row.arm: row for row in measured}
     unbeaten = [rival for rival in rivals if not _is_beaten(question, rival)]
     unclear = [rival for rival in unbeaten if not _is_equivalent(question, rival)]

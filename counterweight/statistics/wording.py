@@ -28,11 +28,10 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Wording:
-    """What all sentences about a study say: the metric, the test rows and runs, and how many arms had too few runs to take part."""
+    """What all sentences about a study say: the metric, the test rows, and how many arms had too few runs to take part."""
 
     question: Question
     test_rows: int
-    runs: int
     left_out: int = 0
 
     def winner(self, leader: LeaderboardRow, comparisons: Sequence[Comparison], simplest: LeaderboardRow) -> str:
@@ -75,6 +74,9 @@ class Wording:
     def nothing_to_compare(self, leader: LeaderboardRow) -> str:
         return self._whole(f"There is nothing to compare {leader.arm} with: {self._mean_of(leader)}.")
 
+    def nothing_measured(self) -> str:
+        return f"There is nothing to compare: no arm has two runs of which {self._metric} is defined on the {self.test_rows:,} test rows."
+
     @property
     def _metric(self) -> str:
         return f"test {self.question.metric.replace('_', ' ')}"
@@ -87,7 +89,7 @@ class Wording:
         if self.left_out == 0:
             return text
         arms = "1 arm" if self.left_out == 1 else f"{self.left_out} arms"
-        return f"{text} {arms} with fewer than 2 finished runs took no part."
+        return f"{text} {arms} with fewer than 2 measured runs took no part."
 
     def _mean_of(self, row: LeaderboardRow) -> str:
         limits = "" if row.low is None or row.high is None else f" (95% interval {_number(row.low)} to {_number(row.high)})"

@@ -154,9 +154,6 @@ CODES: dict[str, Meaning] = {
     "internal": Meaning(
         500, "The service failed", "It is ours to mend, and nothing was changed. The server's log tells why, under the `request_id`."
     ),
-    "comparison_failed": Meaning(
-        500, "The arms could not be compared", "The `detail` says why; the jobs and their evaluations are there all the same."
-    ),
     "unavailable": Meaning(503, "The service cannot answer now", "Try again after `Retry-After` seconds."),
     "storage_full": Meaning(507, "No room is left", "Free some room on the server, and try again."),
 }
@@ -171,6 +168,13 @@ JOB_CODES: dict[str, Meaning] = {
     ),
 }
 """Why a job can fail, besides `internal`: the `failure_class` of its `error`."""
+
+STUDY_CODES: dict[str, Meaning] = {
+    "comparison_failed": Meaning(
+        500, "The arms could not be compared", "The `detail` says why; the jobs are there all the same, and `retry` compares them again."
+    ),
+}
+"""Why a study can fail, besides `too_few_runs`: the `code` of its `error`."""
 
 FILE_CODES: dict[str, Meaning] = {
     "archive_bomb": Meaning(422, "The archive unpacks to far more than it is", "Upload a plain archive of the images."),

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 from counterweight.contracts.problems import problem_type
 from service.api.bodies import StrictRoute
-from service.api.codes import CODES, FILE_CODES, JOB_CODES
+from service.api.codes import CODES, FILE_CODES, JOB_CODES, STUDY_CODES
 from service.api.dependencies import public
 from service.api.negotiation import preferred
 from service.web.templates import page
@@ -24,7 +24,7 @@ def show_api(request: Request) -> Response:
 @router.get("/errors")
 def list_errors(request: Request) -> Response:
     """Every code of a problem, its meaning and the way out: a page for people, JSON for programs."""
-    lists = {"answers": CODES, "jobs": JOB_CODES, "files": FILE_CODES}
+    lists = {"answers": CODES, "jobs": JOB_CODES, "studies": STUDY_CODES, "files": FILE_CODES}
     if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
         return page(request, "errors.html", **lists)
     entries = [

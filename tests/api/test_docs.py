@@ -10,7 +10,7 @@ import pytest
 
 import workers
 from counterweight.contracts.jobs import FailureClass
-from service.api.codes import CODES, FILE_CODES, JOB_CODES
+from service.api.codes import CODES, FILE_CODES, JOB_CODES, STUDY_CODES
 from tests.api.conftest import Api
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -61,7 +61,7 @@ def test_other_forms_of_the_list_are_not_to_be_had(api: Api) -> None:
 
 
 def test_every_code_has_one_place() -> None:
-    listed = Counter([*CODES, *JOB_CODES, *FILE_CODES])
+    listed = Counter([*CODES, *JOB_CODES, *STUDY_CODES, *FILE_CODES])
 
     assert [code for code, count in listed.items() if count > 1] == []
     assert set(get_args(FailureClass)) <= listed.keys()

@@ -87,7 +87,9 @@ def test_one_run_of_each_arm_gives_means_and_nothing_more() -> None:
     found = compare(question(), runs([2.0, 1.0], seeds=1))
 
     assert [(row.runs, row.sd, row.low, row.reason) for row in found.leaderboard] == [(1, None, None, "too_few_runs")] * 2
-    assert (found.comparisons, found.verdict) == ([], None)
+    assert found.comparisons == []
+    assert found.verdict is not None
+    assert (found.verdict.outcome, found.verdict.candidates) == ("nothing_to_compare", [])
 
 
 def test_an_arm_with_one_run_takes_no_part_and_an_arm_without_any_is_last() -> None:
@@ -97,7 +99,7 @@ def test_an_arm_with_one_run_takes_no_part_and_an_arm_without_any_is_last() -> N
 
     assert [(row.runs, row.rank, row.reason) for row in found.leaderboard] == [(5, 1, None), (1, 2, "too_few_runs"), (0, None, "no_runs")]
     assert found.verdict is not None
-    assert found.verdict.sentence.endswith("2 arms with fewer than 2 finished runs took no part.")
+    assert found.verdict.sentence.endswith("2 arms with fewer than 2 measured runs took no part.")
 
 
 def test_arms_are_compared_by_the_seeds_that_both_have() -> None:
@@ -118,6 +120,14 @@ def test_few_rows_of_a_class_allow_no_interval(positives: int, reason: str | Non
     assert found.comparisons[0].reason == reason
     assert found.verdict is not None
     assert ("a class has fewer than 5 test rows" in found.verdict.sentence) == (reason is not None)
+
+
+def test_a_metric_that_is_undefined_on_these_rows_is_said_to_be() -> None:
+    found = compare(question(), [_with_positives(run, 0) for run in runs([2.0, 1.0])])
+
+    assert [(row.runs, row.mean, row.reason) for row in found.leaderboard] == [(0, None, "undefined")] * 2
+    assert found.verdict is not None
+    assert "no arm has two runs of which test average precision is defined" in found.verdict.sentence
 
 
 def test_runs_on_other_rows_are_refused() -> None:
