@@ -15,31 +15,34 @@ logger = logging.getLogger(__name__)
 
 BEATS_PER_LEASE = 6
 
+LOOKS_PER_LEASE = 4
+"""Silence counts as a lease after no fewer looks."""
+
 
 class Watch:
     """Observes the beats of agents and says who stayed silent for a whole lease.
 
-    Time is this process's own monotonic clock, and only unbroken observation counts: after a gap (the database was away, this
-    host slept) everybody's lease begins anew. So a database restart, a clock jump or a sleeping laptop declares nobody lost.
+    Time is this process's own monotonic clock, and only unbroken observation counts: when the database was away everybody's lease
+    begins anew, and a gap between two looks (this host slept, or is overloaded) proves no more than a quarter of a lease of silence.
+    So a database restart, a clock jump or a sleeping laptop declares nobody lost, and a slow host still finds the dead.
     """
 
     def __init__(self, lease_s: float) -> None:
         self._lease_s = lease_s
-        self._since: dict[str, tuple[int, float]] = {}
+        self._seen: dict[str, tuple[int, float]] = {}
         self._last_look: float | None = None
 
     def silent(self, beats: dict[str, int], at: float) -> list[str]:
         """Take the beats seen at monotonic second `at`; return the agents silent since a lease or longer."""
-        if self._last_look is not None and at - self._last_look > self._lease_s / 2:
-            self.forget()
+        passed = 0.0 if self._last_look is None else min(at - self._last_look, self._lease_s / LOOKS_PER_LEASE)
         self._last_look = at
-        kept = {agent: seen for agent, seen in self._since.items() if beats.get(agent) == seen[0]}
-        self._since = {agent: kept.get(agent, (beat, at)) for agent, beat in beats.items()}
-        return [agent for agent, (_, since) in self._since.items() if at - since >= self._lease_s]
+        before = {agent: silence + passed for agent, (beat, silence) in self._seen.items() if beats.get(agent) == beat}
+        self._seen = {agent: (beat, before.get(agent, 0.0)) for agent, beat in beats.items()}
+        return [agent for agent, (_, silence) in self._seen.items() if silence >= self._lease_s]
 
     def forget(self) -> None:
         """Contact was broken: what was seen before proves nothing."""
-        self._since.clear()
+        self._seen.clear()
         self._last_look = None
 
 

@@ -18,6 +18,9 @@ MOST_ROUNDS = 3
 SAME = 1e-12
 """Worths no farther apart are the same but for rounding."""
 
+TIED = 1e-9
+"""Rows that change sides at offsets no farther apart change together: rounding alone would tell them apart, and differently each time."""
+
 
 @dataclass(frozen=True)
 class _Worth:
@@ -62,25 +65,26 @@ def best_offsets(log_p: Floats, labels: Ints, goal: Goal) -> Floats:
             scores[:, index] = -np.inf
             rival = scores.argmax(axis=1)
             turns = scores[np.arange(len(labels)), rival] - log_p[:, index]
-            offsets[index] = _best_of_one(turns, rival, labels, offsets[index], int(index), true, _WORTHS[goal])
+            least = worth_of(goal, labels, (log_p + offsets).argmax(axis=1), len(true))
+            offsets[index] = _best_of_one(turns, rival, labels, offsets[index], least, int(index), true, _WORTHS[goal])
             scores[:, index] = log_p[:, index] + offsets[index]
         if np.array_equal(before, offsets):
             break
     return offsets
 
 
-def _best_of_one(turns: Floats, rival: Ints, labels: Ints, now: float, index: int, true: Floats, worth: _Worth) -> float:
+def _best_of_one(turns: Floats, rival: Ints, labels: Ints, now: float, least: float, index: int, true: Floats, worth: _Worth) -> float:
     """Return the best offset of one class, given from which one on each row is called it and not its rival.
 
-    It is `now` where none is better, and else the nearest of equals.
+    It is `now`, of worth `least`, where none is better, and else the nearest of equals.
     """
     order = np.argsort(turns, kind="stable")
     turns, rival, labels = turns[order], rival[order], labels[order]
     worths = worth.whole(_sums(rival, labels, index, true, worth), true)
-    steps = np.flatnonzero(turns[1:] > turns[:-1]) + 1
+    steps = np.flatnonzero(turns[1:] > turns[:-1] + TIED) + 1
     middle = (turns[steps - 1] + turns[steps]) / 2
     best = worths[steps].max(initial=-np.inf)
-    if best <= worths[np.searchsorted(turns, now, side="right")] + SAME:
+    if best <= least + SAME:
         return now
     able = middle[worths[steps] >= best - SAME]
     return float(able[np.abs(able - now).argmin()])

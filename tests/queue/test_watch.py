@@ -30,6 +30,14 @@ def test_a_gap_in_observation_proves_nothing() -> None:
     assert _observe(Watch(LEASE_S), [(0, 7), (5, 7), (3605, 7)]) == []
 
 
+def test_an_observer_that_looks_too_seldom_finds_the_dead_all_the_same() -> None:
+    """Its host is overloaded: minutes pass between its looks."""
+    watch = Watch(LEASE_S)
+
+    assert _observe(watch, [(at, 7) for at in range(0, 360, 120)]) == []
+    assert _observe(watch, [(at, 7) for at in range(360, 600, 120)]) == ["a"]
+
+
 def test_broken_contact_begins_every_lease_anew() -> None:
     watch = Watch(LEASE_S)
     _observe(watch, [(at, 7) for at in range(0, 30, 5)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
@@ -61,6 +61,7 @@ def values(found: dict[str, Metric]) -> dict[str, Metric]:
 
 @few
 @given(some_seeds, st.sampled_from([BINARY, SEVERAL]))
+@example(3383, BINARY)  # Newton's last step gains less than the rounding of the loss
 def test_the_order_of_the_rows_is_of_no_account(seed: int, subject: Subject) -> None:
     validation, test = scored(subject, seed), scored(subject, seed + 1)
     orders = [np.random.default_rng(seed + place).permutation(120) for place in (2, 3)]

@@ -19,6 +19,8 @@ Truths = NDArray[np.bool_]
 
 LARGEST_LOG_TEMPERATURE = 3.0
 _MOST_STEPS = 100
+_ROUNDING = 1e-13
+"""A mean log-loss may rise by so much for no other reason than rounding."""
 
 
 class Identity(View):
@@ -222,7 +224,8 @@ def _logistic_regression(x: Floats, targets: Floats) -> Floats:
         gradient = columns @ (share - targets) / len(targets)
         bend = (columns * (share * (1 - share))) @ columns.T / len(targets) + 1e-12 * np.eye(len(found))
         step = np.linalg.solve(bend, gradient)
-        while (after := loss(found - step)) > before and np.abs(step).max() > 1e-12:
+        # Near the minimum a step changes the loss by less than its own rounding, which must not shorten it: Newton's steps converge there.
+        while (after := loss(found - step)) > before + _ROUNDING and np.abs(step).max() > 1e-12:
             step = step / 2
         found, before = found - step, after
         if np.abs(step).max() <= 1e-10 * max(1.0, float(np.abs(found).max())):
