@@ -17,11 +17,13 @@ from counterweight.contracts.problems import Problem, problem_type
 from counterweight.contracts.splits import Part
 from counterweight.contracts.studies import StudySpec
 from counterweight.contracts.terms import ClassCounts
+from counterweight.contracts.workers import WorkerSlot
 from service.domain import lifecycle
 from service.domain import studies as domain_studies
 from service.domain.cohorts import cohort_key
 from service.domain.submission import DatasetChoices
 from service.persistence import datasets, events, studies
+from service.persistence.admission import place_in_line
 from service.persistence.tables import DEFAULT_PROJECT, Agent, Attempt, Dataset, Job, MetricPoint, Project, Study
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -41,10 +43,19 @@ def make_project(session: Session, name: str = "other") -> Project:
     return project
 
 
-def make_agent(session: Session, *, beat_at: datetime | None = None) -> Agent:
+def make_agent(
+    session: Session, *, beat_at: datetime | None = None, slots: Sequence[WorkerSlot] = (WorkerSlot(device="cpu", threads=1),)
+) -> Agent:
     moment = next_moment()
     agent = Agent(
-        id=new_id("agt", moment), home_id="home", host="host", devices=["cpu"], beat=1, beat_at=beat_at or moment, started_at=moment
+        id=new_id("agt", moment),
+        home_id="home",
+        host="host",
+        devices=[slot.device for slot in slots],
+        slots=list(slots),
+        beat=1,
+        beat_at=beat_at or moment,
+        started_at=moment,
     )
     session.add(agent)
     session.flush()
@@ -151,13 +162,12 @@ def make_job(
         loss_kind=settled.loss.kind,
         loss_gamma=getattr(settled.loss, "gamma", None),
         learner_kind=settled.learner.kind,
-        device=settled.resources.device,
         cohort_key=cohort_key(settled),
         state="queued",
         phase="waiting",
-        priority=priority,
         created_at=moment,
         queued_at=moment,
+        **place_in_line(settled, moment),
     )
     session.add(job)
     session.flush()

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask
+from counterweight.contracts.workers import WorkerSlot
 from service.domain.errors import LostClaim
 from service.persistence import agents, attempts, changes, comparing, housekeeping, queue, recording
 from service.persistence.database import DATABASE_AWAY, Database
@@ -89,7 +90,7 @@ class Agent:
             if not pulse.is_lost:
                 # If the database is away, whoever watches our beat gives our work back.
                 with contextlib.suppress(*DATABASE_AWAY), self._database.write() as session:
-                    agents.retire(session, self._id, "drained", _now())
+                    agents.retire(session, self._id, "drained", _now(), "its worker was told to stop")
 
     def _turn(self) -> None:
         """Look after the queue when something changed, and now and then anyway; then hear what the children say."""
@@ -144,7 +145,8 @@ class Agent:
     def _start_training(self, index: int, shares: int) -> None:
         slot = self._slots[index]
         with self._database.write() as session:
-            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack_for(slot, self._max_cohort), shares)
+            pack = pack_for(slot, self._max_cohort)
+            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack, shares, slot.gpu_memory_bytes)
         if cohort is not None:
             process = self._nursery.start_trainer(task_of(cohort, slot, self._files))
             self._trainings.append(Training({claim.id: claim for claim in cohort.claims}, len(cohort.claims), index, process))
@@ -256,7 +258,7 @@ class Agent:
     def _take_over_home(self) -> None:
         with self._database.write() as session:
             for dead in agents.of_home(session, self._home_id):
-                returned = agents.retire(session, dead, "lost", _now())
+                returned = agents.retire(session, dead, "lost", _now(), "its worker had died when another started on its home")
                 logger.warning("agent %s of this home had died; back in the queue: %s", dead, returned or "nothing")
 
     def _register(self) -> None:
@@ -267,6 +269,7 @@ class Agent:
             home_id=self._home_id,
             host=socket.gethostname(),
             devices=[slot.device for slot in self._slots],
+            slots=[WorkerSlot.model_validate(slot) for slot in self._slots],
             beat=0,
             beat_at=now,
             started_at=now,

@@ -96,5 +96,5 @@ class Pulse:
             with self._database.write() as session:
                 # Silent is judged on the beat that was observed; a beat since then saves the agent.
                 if agents.beats(session).get(agent_id) == beats[agent_id]:
-                    returned = agents.retire(session, agent_id, "lost", datetime.now(UTC))
+                    returned = agents.retire(session, agent_id, "lost", datetime.now(UTC), "its worker was silent for a whole lease")
                     logger.warning("agent %s was silent for a lease; back in the queue: %s", agent_id, returned or "nothing")

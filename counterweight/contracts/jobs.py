@@ -54,9 +54,13 @@ class Training(Request):
 
 
 class Resources(Request):
-    """Where the job may run."""
+    """Where the job may run. One that names GPU memory runs on a GPU, also where `device` is `auto`."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus: int = Field(default=1, ge=1, le=64, description="How many GPUs train it; this release trains on one.")
+    min_gpu_memory_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None, description="So much memory the GPU must have, in GB of 10^9 bytes."
+    )
 
 
 class Limits(Request):
@@ -153,7 +157,11 @@ class SeriesSummary(View):
 
 
 class QueueView(View):
-    """Where a queued job stands: `position` is the number of jobs ahead of it, null once it runs."""
+    """Where a queued job stands: `position` is the number of jobs ahead of it, null once it runs.
+
+    `eta_s` tells in about how many seconds it starts, by what jobs took of late; null where nothing tells, or where something in
+    `blocked_by` must change first.
+    """
 
     position: int | None
     eta_s: float | None = None
@@ -171,11 +179,13 @@ class AttemptView(View):
 
 
 class AttemptRecord(AttemptView):
-    """One try at the job, and how it ended: `outcome` is null while it runs."""
+    """One try at the job by a worker on `host`, how it ended and why, and what was done about it; null while it runs."""
 
+    host: str
     ended_at: Timestamp | None
     outcome: str | None
     detail: str | None
+    action: str | None
 
 
 class DatasetRef(View):

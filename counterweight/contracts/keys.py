@@ -16,6 +16,10 @@ class NewKey(Request):
 
     name: Name
     scope: Scope = "submit"
+    project: str | None = Field(
+        default=None,
+        description="Whose key it is; your own project's when left out. Only an admin of the default project may name another.",
+    )
     # JSON has no dates: this one field is read from text.
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = Field(
         default=None, description="When it stops working; never when left out."

@@ -10,7 +10,22 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from counterweight.settings import ServerSettings
-from service.api import artifacts, datasets, jobs, keys, logs, losses, operating, probes, problems, studies, study_curves
+from service.api import (
+    artifacts,
+    datasets,
+    jobs,
+    keys,
+    logs,
+    losses,
+    operating,
+    probes,
+    problems,
+    projects,
+    queue,
+    studies,
+    study_curves,
+    workers,
+)
 from service.api.dependencies import Service
 from service.api.describing import describe
 from service.api.etags import Snapshots
@@ -57,7 +72,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     app.include_router(static_files.router)
     app.include_router(pages.router)
     api = APIRouter(prefix=PREFIX)
-    for part in (datasets, jobs, studies, study_curves, operating, logs, artifacts, losses, keys):
+    for part in (datasets, jobs, studies, study_curves, operating, logs, artifacts, losses, queue, workers, projects, keys):
         api.include_router(part.router)
     app.include_router(api)
     return app

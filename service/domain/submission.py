@@ -6,7 +6,7 @@ from typing import Self
 
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.images import IMAGE_COLUMN
-from counterweight.contracts.jobs import JobSpec, ResolvedSpec, Training
+from counterweight.contracts.jobs import JobSpec, ResolvedSpec, Resources, Training
 from counterweight.contracts.learners import Linear
 from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, ResolvedLoss, resolve_loss
 from counterweight.contracts.splits import ColumnSplit, column_of
@@ -49,6 +49,7 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
     loss = _resolved_loss(spec, counts)
     exclude = _exclude(spec, facts, chosen, target)
     check_columns_told_of(spec, facts, target)
+    _check_resources(spec.resources)
     if chosen.test is not None:
         if spec.test_dataset_id == spec.dataset_id:
             raise Invalid.at("/test_dataset_id", "test_dataset_mismatch", "these rows are trained on; leave it out, and split divides them")
@@ -82,6 +83,14 @@ def answer(question: LossQuestion, facts: TableFacts, chosen: DatasetChoices) ->
         split=split,
         rows={label: int(count) for label, count in counts.by_label(counts.counts).items()},
     )
+
+
+def _check_resources(resources: Resources) -> None:
+    if resources.gpus > 1:
+        raise Invalid.at("/resources/gpus", "invalid", "this release trains a job on one GPU; leave `gpus` out")
+    if resources.device == "cpu" and resources.min_gpu_memory_gb is not None:
+        message = "a job for the processor needs no GPU memory; leave `min_gpu_memory_gb` out, or the device `auto`"
+        raise Invalid.at("/resources/min_gpu_memory_gb", "invalid", message)
 
 
 def _classes(spec: JobSpec, facts: TableFacts) -> tuple[str, str | None, ClassCounts]:

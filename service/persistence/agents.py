@@ -9,8 +9,10 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from service.domain.admission import back_off
+from service.domain.errors import NotFound
 from service.persistence import attempts, queue
-from service.persistence.tables import Agent, Attempt, Dataset, Job, Study
+from service.persistence.tables import Agent, Dataset, Job, Study
 
 MAX_LOST_AGENTS = 20
 """So many attempts may end because their worker was lost; more, and it is the job that kills its workers."""
@@ -44,14 +46,23 @@ def of_home(session: Session, home_id: str) -> list[str]:
     return list(session.scalars(select(Agent.id).where(Agent.home_id == home_id, Agent.stopped_at.is_(None))))
 
 
-def retire(session: Session, agent_id: str, outcome: str, now: datetime) -> list[str]:
+def drain(session: Session, agent_id: str, now: datetime) -> Agent:
+    """Let the agent take no more work and finish what it has; NotFound when there is none that lives. Draining again changes nothing."""
+    agent = session.scalar(select(Agent).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).with_for_update())
+    if agent is None:
+        raise NotFound(f"there is no worker {agent_id!r}; `GET /workers` lists those that live")
+    agent.draining_at = agent.draining_at or now
+    return agent
+
+
+def retire(session: Session, agent_id: str, outcome: str, now: datetime, why: str | None = None) -> list[str]:
     """Mark an agent as stopped and give back all it held; return what that was. `outcome` is `lost` or `drained`."""
     statement = update(Agent).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).values(stopped_at=now)
     if session.execute(statement.returning(Agent.id)).first() is None:
         return []
     jobs = session.scalars(select(Job).where(Job.agent_id == agent_id).order_by(Job.id).with_for_update()).all()
     for job in jobs:
-        _give_back(session, job, outcome, now)
+        _give_back(session, job, outcome, why, now)
     return [*(job.id for job in jobs), *_release(session, agent_id, ())]
 
 
@@ -65,18 +76,21 @@ def _release(session: Session, agent_id: str, known: Collection[str]) -> list[st
     return [work.id for work in released]
 
 
-def _give_back(session: Session, job: Job, outcome: str, now: datetime) -> None:
+def _give_back(session: Session, job: Job, outcome: str, why: str | None, now: datetime) -> None:
     if job.state == "cancelling":
         attempts.cancelled(session, job, now)
         return
-    before = session.scalar(select(func.count()).where(Attempt.job_id == job.id, Attempt.outcome == "lost")) or 0
-    lost = before + (outcome == "lost")
-    if lost >= MAX_LOST_AGENTS:
+    if outcome != "lost":
+        attempts.requeue(session, job, outcome, why, now)
+        return
+    job.lost_workers += 1
+    if job.lost_workers >= MAX_LOST_AGENTS:
         attempts.fail(session, job, "lost_worker", f"{MAX_LOST_AGENTS} workers were lost while they ran this job", None, now)
         return
-    if lost >= LOST_AGENTS_IN_COMPANY:
+    if job.lost_workers >= LOST_AGENTS_IN_COMPANY:
         job.cohort_limit = 1
-    attempts.requeue(session, job, outcome, None, now)
+    # The first loss says nothing about the job. One that loses worker after worker takes others' work with it each time.
+    attempts.requeue(session, job, outcome, why, now, wait=back_off(job.lost_workers - 1))
 
 
 def give_back_strays(session: Session, agent_id: str, known: Collection[str], now: datetime) -> list[str]:
@@ -87,7 +101,7 @@ def give_back_strays(session: Session, agent_id: str, known: Collection[str], no
     held_jobs = session.scalars(select(Job).where(Job.agent_id == agent_id).order_by(Job.id).with_for_update())
     jobs = [job for job in held_jobs if job.id not in known]
     for job in jobs:
-        _give_back(session, job, "lost", now)
+        _give_back(session, job, "lost", "its claim was not heard of: the connection to the database broke", now)
     return [*(job.id for job in jobs), *_release(session, agent_id, known)]
 
 

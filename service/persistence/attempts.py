@@ -1,20 +1,23 @@
 """How an attempt at a job ends: with the job's end, or with the job back in the queue."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.jobs import FailureClass
 from counterweight.contracts.problems import JobProblem, problem_type
+from service.domain.admission import back_off
 from service.persistence import events, logs
 from service.persistence.tables import Attempt, Job
+
+AT_ONCE = timedelta()
 
 
 def fail(session: Session, job: Job, failure_class: FailureClass, detail: str, hint: str | None, now: datetime) -> None:
     """End a job that cannot succeed."""
     logs.say(session, job, "error", detail if hint is None else f"{detail}; {hint}", now)
-    close(session, job, "failed", detail, now)
+    close(session, job, "failed", detail, f"ended the job: {failure_class}", now)
     job.error = JobProblem(
         type=problem_type(failure_class),
         title="The job failed",
@@ -28,7 +31,10 @@ def fail(session: Session, job: Job, failure_class: FailureClass, detail: str, h
 
 
 def crash(session: Session, job: Job, cohort_size: int, detail: str, now: datetime) -> None:
-    """The process of a cohort of so many jobs died while its agent lived: try again, up to `max_attempts` if the job was alone in it."""
+    """The process of a cohort of so many jobs died while its agent lived: try again, up to `max_attempts` if the job was alone in it.
+
+    Each time it waits longer before it is tried again, so that one that always dies leaves the slots to others.
+    """
     if cohort_size > 1:
         split(session, job, cohort_size, "crashed", detail, now)
         return
@@ -39,7 +45,7 @@ def crash(session: Session, job: Job, cohort_size: int, detail: str, now: dateti
         hint = "the worker's log has the traceback; a smaller batch_size or width needs less memory"
         fail(session, job, "internal", f"{detail}; that was attempt {job.crashes} of {job.spec.limits.max_attempts}", hint, now)
     else:
-        requeue(session, job, "crashed", detail, now)
+        requeue(session, job, "crashed", detail, now, wait=back_off(job.crashes))
 
 
 def split(session: Session, job: Job, cohort_size: int, outcome: str, detail: str, now: datetime) -> None:
@@ -53,19 +59,26 @@ def split(session: Session, job: Job, cohort_size: int, outcome: str, detail: st
 
 def cancelled(session: Session, job: Job, now: datetime) -> None:
     logs.say(session, job, "info", "cancelled by its owner", now)
-    close(session, job, "cancelled", None, now)
+    close(session, job, "cancelled", None, "ended as its owner asked", now)
     events.move_job(session, job, "cancelled", "cancelled by its owner", now)
 
 
-def requeue(session: Session, job: Job, outcome: str, detail: str | None, now: datetime) -> None:
-    """Put a held job back in its place in the queue."""
-    logs.say(session, job, "warning", f"the attempt ended ({outcome if detail is None else detail}); back in the queue", now)
-    close(session, job, outcome, detail, now)
+def requeue(session: Session, job: Job, outcome: str, detail: str | None, now: datetime, wait: timedelta = AT_ONCE) -> None:
+    """Put a held job back in its place in the queue, to be claimed again after `wait`."""
+    action = _in_words(job.cohort_limit, wait)
+    logs.say(session, job, "warning", f"the attempt ended ({outcome if detail is None else detail}); {action}", now)
+    close(session, job, outcome, detail, action, now)
     job.fence += 1
+    job.not_before = now + wait if wait else None
     events.move_job(session, job, "queued", outcome if detail is None else f"{outcome}: {detail}", now)
 
 
-def close(session: Session, job: Job, outcome: str, detail: str | None, now: datetime) -> None:
-    """Close the account of the job's present attempt."""
+def close(session: Session, job: Job, outcome: str, detail: str | None, action: str, now: datetime) -> None:
+    """Close the account of the job's present attempt: how it ended, why, and what was done about it."""
     statement = update(Attempt).where(Attempt.job_id == job.id, Attempt.fence == job.fence, Attempt.ended_at.is_(None))
-    session.execute(statement.values(ended_at=now, outcome=outcome, detail=detail))
+    session.execute(statement.values(ended_at=now, outcome=outcome, detail=detail, action=action))
+
+
+def _in_words(cohort_limit: int | None, wait: timedelta) -> str:
+    company = {None: "", 1: ", to be trained alone"}.get(cohort_limit, f", to be trained among at most {cohort_limit}")
+    return f"back in the queue{f' after {wait.total_seconds():g} s' if wait else ''}{company}"

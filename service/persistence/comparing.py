@@ -22,9 +22,10 @@ MAX_CRASHES = 3
 def claim_study(session: Session, agent_id: str, files: Files) -> tuple[Claim, ComparisonTask] | None:
     """Hand the oldest study that waits to be compared to the agent under a new fence.
 
-    LostClaim when the agent has been declared lost.
+    None when there is none, or the agent is draining; LostClaim when it has been declared lost.
     """
-    queue.hold_alive(session, agent_id)
+    if not queue.takes_work(session, agent_id):
+        return None
     study = session.scalar(
         select(Study)
         .where(Study.state == "running", Study.trained_at.is_not(None), Study.agent_id.is_(None))

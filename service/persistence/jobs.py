@@ -1,7 +1,7 @@
 """Jobs in the record: making them, finding them, and showing them."""
 
-from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Select, and_, func, select, true
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -23,18 +23,16 @@ from counterweight.contracts.jobs import (
 )
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from service.domain import lifecycle
+from service.domain.admission import turn
 from service.domain.cohorts import cohort_key
 from service.domain.editing import merged_labels
 from service.domain.errors import NotFound
 from service.domain.filters import Condition
 from service.domain.sorting import Order, Place
 from service.domain.versions import ANY, Expected
-from service.persistence import events, filters, sorting
-from service.persistence.tables import Agent, Artifact, Attempt, Dataset, Job, JobEvaluation
-
-NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
-NO_GPU = "no connected worker has a GPU, and `resources.device` is `cuda`; start one on a host that has, or leave the device `auto`"
-WORKER_SILENT = timedelta(minutes=2)
+from service.persistence import events, filters, line, sorting
+from service.persistence.admission import place_in_line
+from service.persistence.tables import Artifact, Attempt, Dataset, Job, JobEvaluation
 
 _SHOWN: tuple[ORMOption, ...] = (
     joinedload(Job.dataset).load_only(Dataset.id, Dataset.sha256),
@@ -71,11 +69,9 @@ def add(
         loss_kind=spec.loss.kind,
         loss_gamma=getattr(spec.loss, "gamma", None),
         learner_kind=spec.learner.kind,
-        device=spec.resources.device,
         cohort_key=cohort_key(spec),
         state="queued",
         phase="waiting",
-        priority=spec.priority,
         retry_of=retry_of,
         traceparent=traceparent,
         created_at=now,
@@ -84,6 +80,7 @@ def add(
         attempts=[],
         series=[],
         results=[],
+        **place_in_line(spec, now),
     )
     session.add(job)
     events.log_new_job(session, job, now)
@@ -139,6 +136,7 @@ def edit(session: Session, job: Job, patch: JobPatch, now: datetime) -> None:
     if changed:
         for field, value in changed.items():
             setattr(job, field, value)
+        job.turn = turn(job.created_at, job.priority)
         job.spec = job.spec.model_copy(update=changed)
         events.note_edit(session, job, sorted(changed), now)
 
@@ -157,16 +155,21 @@ def retry(session: Session, job: Job, job_id: str, *, traceparent: str | None, c
 
 def views(session: Session, jobs: Sequence[Job], now: datetime) -> list[JobView]:
     """Return jobs as the service answers them."""
-    ahead = _queue_positions(session, jobs)
-    living = living_devices(session, now) if ahead else set()
-    places = {job.id: QueueView(position=ahead[job.id], blocked_by=obstacles(job.device, living)) for job in jobs if job.id in ahead}
+    places = line.places(session, jobs, now)
     return [_view(job, places.get(job.id, QueueView(position=None)), now) for job in jobs]
 
 
 def attempts(job: Job) -> list[AttemptRecord]:
     """Return every try at the job, in order."""
     return [
-        AttemptRecord(**_attempt(attempt).model_dump(), ended_at=attempt.ended_at, outcome=attempt.outcome, detail=attempt.detail)
+        AttemptRecord(
+            **_attempt(attempt).model_dump(),
+            host=attempt.agent.host,
+            ended_at=attempt.ended_at,
+            outcome=attempt.outcome,
+            detail=attempt.detail,
+            action=attempt.action,
+        )
         for attempt in job.attempts
     ]
 
@@ -228,29 +231,6 @@ def _usage(job: Job, now: datetime) -> Usage:
     elif job.state in lifecycle.HELD and job.started_at is not None:
         run_s += max(0.0, (now - job.started_at).total_seconds())
     return Usage(queued_s=queued_s, run_s=run_s, gpu_s=job.gpu_s)
-
-
-def living_devices(session: Session, now: datetime) -> set[str]:
-    """Return the devices of the workers that have shown lately that they live."""
-    lists = session.scalars(select(Agent.devices).where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT))
-    return {device for devices in lists for device in devices}
-
-
-def obstacles(device: str, living: Collection[str]) -> list[str]:
-    """Return what keeps a job that asks for `device` from being claimed."""
-    if not living:
-        return [NO_WORKER]
-    return [NO_GPU] if device == "cuda" and not any(name.startswith("cuda") for name in living) else []
-
-
-def _queue_positions(session: Session, jobs: Sequence[Job]) -> dict[str, int]:
-    """Return how many jobs are ahead of each queued one of `jobs`."""
-    queued = [job.id for job in jobs if job.state == "queued"]
-    if not queued:
-        return {}
-    place = func.row_number().over(order_by=(Job.priority.desc(), Job.id)) - 1
-    line = select(Job.id.label("id"), place.label("ahead")).where(Job.state == "queued").subquery()
-    return {job_id: ahead for job_id, ahead in session.execute(select(line.c.id, line.c.ahead).where(line.c.id.in_(queued)))}
 
 
 def evaluation(session: Session, job: Job) -> Evaluation:

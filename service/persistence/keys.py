@@ -53,10 +53,10 @@ def page(session: Session, project_id: str, before: str | None, limit: int) -> l
     return list(session.scalars(query if before is None else query.where(ApiKey.id < before)))
 
 
-def revoke(session: Session, project_id: str, key_id: str, now: datetime) -> ApiKey:
-    """End a key: the next request that bears it is refused. Revoking again changes nothing."""
+def revoke(session: Session, project_id: str | None, key_id: str, now: datetime) -> ApiKey:
+    """End a key, of any project if none is given: the next request that bears it is refused. Revoking again changes nothing."""
     key = session.get(ApiKey, key_id) if is_id("key", key_id) else None
-    if key is None or key.project_id != project_id:
+    if key is None or project_id not in (None, key.project_id):
         raise NotFound(f"there is no API key {key_id!r} in this project")
     key.revoked_at = key.revoked_at or now
     return key

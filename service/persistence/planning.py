@@ -3,15 +3,15 @@
 import statistics
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from counterweight.contracts.jobs import DatasetRef, JobPlan, MemoryEstimate, QueueView, ResolvedSpec, TimeEstimate
+from counterweight.contracts.jobs import DatasetRef, JobPlan, MemoryEstimate, ResolvedSpec, TimeEstimate
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.studies import StudyPlan
 from service.domain import estimates, studies
 from service.domain.studies import Plan
-from service.persistence import datasets, jobs
+from service.persistence import datasets, line
 from service.persistence.tables import Dataset, Job
 
 REMEMBERED = 20
@@ -20,7 +20,6 @@ REMEMBERED = 20
 
 def plan(session: Session, dataset: Dataset, spec: ResolvedSpec, loss: ResolvedLoss, now: datetime) -> JobPlan:
     facts = datasets.facts(dataset)
-    ahead = session.scalar(select(func.count()).where(Job.state == "queued", Job.priority >= spec.priority)) or 0
     memory = estimates.memory(spec, facts)
     return JobPlan(
         spec=spec,
@@ -28,7 +27,7 @@ def plan(session: Session, dataset: Dataset, spec: ResolvedSpec, loss: ResolvedL
         dataset=DatasetRef.model_validate(dataset),
         memory=MemoryEstimate(bytes=memory.bytes, basis=memory.basis),
         time=_time(session, dataset, spec, estimates.rows_an_epoch(spec, facts)),
-        queue=QueueView(position=ahead, blocked_by=jobs.obstacles(spec.resources.device, jobs.living_devices(session, now))),
+        queue=line.place_of_new(session, dataset.project_id, spec, now),
     )
 
 

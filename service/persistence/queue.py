@@ -11,16 +11,21 @@ from typing import TypeAlias, TypeVar
 
 from sqlalchemy import JSON, delete, func, select, type_coerce
 from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.sql.elements import ColumnElement
 
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.problems import Problem, problem_type
+from service.domain.admission import GB, Load, in_turn
 from service.domain.errors import LostClaim
-from service.persistence import events
+from service.persistence import admission, events
 from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series, Study
 
 MAX_INGEST_CRASHES = 3
+
+LOOKED_AT = 16
+"""So many times as many jobs as a cohort takes are looked at for those of the same seed."""
 
 Work = TypeVar("Work", Job, Dataset, Study)
 
@@ -52,38 +57,73 @@ def alone(_spec: ResolvedSpec, _dataset: Dataset) -> int:
 
 
 def claim_cohort(
-    session: Session, agent_id: str, devices: Sequence[str], now: datetime, pack: PackSize = alone, shares: int = 1
+    session: Session,
+    agent_id: str,
+    devices: Sequence[str],
+    now: datetime,
+    pack: PackSize = alone,
+    shares: int = 1,
+    gpu_bytes: int | None = None,
 ) -> Cohort | None:
-    """Hand the best queued job that fits `devices` to the agent, and with it those that can be trained together with it.
+    """Hand the next job that fits `devices` and the memory of the GPU to the agent, and with it those that can be trained beside it.
 
-    They are `pack` at most, and one of `shares` even shares of what waits: the agent has so many slots without work. Each has a fence and
-    an attempt of its own. LostClaim when the agent has been declared lost: nobody would give back what it claims.
+    Projects take turns (`domain/admission.py`); none gets more than its limits allow. They are `pack` at most, and one of `shares` even
+    shares of what waits: the agent has so many slots without work. Each has a fence and an attempt of its own. None when nothing is
+    eligible, or the agent is draining. LostClaim when the agent has been declared lost: nobody would give back what it claims.
     """
-    hold_alive(session, agent_id)
-    best = session.scalar(
+    if not takes_work(session, agent_id):
+        return None
+    for project in in_turn(admission.loads(session)):
+        load = admission.hold_to_limits(session, project)
+        fitting = _fitting(devices, gpu_bytes, load)
+        best = None if load.jobs_left == 0 else _best(session, project.project_id, fitting, now)
+        if best is not None:
+            return _claim(session, agent_id, best, load, on_gpu="cuda" in devices, pack=pack, shares=shares, now=now)
+    return None
+
+
+def _fitting(devices: Sequence[str], gpu_bytes: int | None, load: Load) -> ColumnElement[bool]:
+    """Return which jobs can run in a slot that takes these devices: where the project has all its GPUs, those for the processor alone."""
+    needs_nothing = Job.min_gpu_memory_gb.is_(None)
+    if "cuda" not in devices:
+        return Job.device.in_(devices) & needs_nothing
+    if load.gpus_left == 0:
+        return (Job.device == "cpu") & needs_nothing
+    return Job.device.in_(devices) & (needs_nothing | (Job.min_gpu_memory_gb <= (gpu_bytes or 0) / GB))
+
+
+def _best(session: Session, project_id: str, fitting: ColumnElement[bool], now: datetime) -> Job | None:
+    return session.scalar(
         select(Job)
-        .where(Job.state == "queued", Job.device.in_(devices))
-        # Ids sort by the time of submission: a job that comes back keeps its place.
-        .order_by(Job.priority.desc(), Job.id)
+        .where(Job.project_id == project_id, Job.state == "queued", fitting, _may_start(now))
+        # A turn hangs on the time of submission, not of coming back: a job that comes back keeps its place.
+        .order_by(Job.turn, Job.id)
         .limit(1)
         .options(selectinload(Job.test_dataset))
         # Agents asking at the same moment pass over each other's row instead of waiting.
         .with_for_update(skip_locked=True)
     )
-    if best is None:
-        return None
+
+
+def _may_start(now: datetime) -> ColumnElement[bool]:
+    return Job.not_before.is_(None) | (Job.not_before <= now)
+
+
+def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bool, pack: PackSize, shares: int, now: datetime) -> Cohort:
     dataset = session.get_one(Dataset, best.dataset_id)
-    jobs = [best, *_companions(session, best, pack(best.spec, dataset) - 1, shares)]
+    most = pack(best.spec, dataset) if load.jobs_left is None else min(pack(best.spec, dataset), load.jobs_left)
+    jobs = [best, *_companions(session, best, most - 1, shares, now)]
     cohort_id = new_id("coh", now) if len(jobs) > 1 else None
     for job in jobs:
         job.agent_id, job.fence, job.cohort_id = agent_id, job.fence + 1, cohort_id
-        job.progress = job.resolved = None
+        job.progress = job.resolved = job.not_before = None
+        job.gpus_held = int(on_gpu and job.device != "cpu")
     events.move_jobs(session, jobs, "running", f"claimed by {agent_id}", now)
     _begin_attempts(session, jobs, agent_id, now)
     return Cohort([Claim(job.id, agent_id, job.fence) for job in jobs], jobs, dataset)
 
 
-def _companions(session: Session, best: Job, most: int, shares: int) -> Sequence[Job]:
+def _companions(session: Session, best: Job, most: int, shares: int, now: datetime) -> Sequence[Job]:
     """Return up to `most` queued jobs to be trained with the best one, those first that see its batches.
 
     Of its own priority: a job that was put ahead of others is not slowed by them. Of its own limit: jobs of a cohort that died are
@@ -94,12 +134,14 @@ def _companions(session: Session, best: Job, most: int, shares: int) -> Sequence
     if best.cohort_key is None or most < 1:
         return []
     alike = (Job.state == "queued", Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
-    fitting = select(Job).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit))
+    fitting = select(Job.id).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit), _may_start(now)).order_by(Job.id)
     if shares > 1:
-        waiting = session.scalar(select(func.count()).select_from(fitting.with_only_columns(Job.id).limit(shares * most).subquery())) or 0
+        waiting = session.scalar(select(func.count()).select_from(fitting.limit(shares * most).subquery())) or 0
         most = min(most, -(-(waiting + 1) // shares) - 1)
     seed = type_coerce(Job.spec, JSON())[("training", "seed")].as_float()
-    ordered = fitting.order_by(seed != best.spec.training.seed, Job.id)
+    # Of the first in line only: looking at the seeds of thousands would take long.
+    near = select(Job).where(Job.id.in_(fitting.limit(LOOKED_AT * most).scalar_subquery()), *alike)
+    ordered = near.order_by(seed != best.spec.training.seed, Job.id)
     return session.scalars(ordered.limit(most).with_for_update(skip_locked=True)).all()
 
 
@@ -117,9 +159,10 @@ def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: d
 def claim_dataset(session: Session, agent_id: str) -> tuple[Claim, str, DatasetOptions] | None:
     """Hand the oldest unread file to the agent under a new fence: the claim, the file's path and how to read it.
 
-    LostClaim when the agent has been declared lost.
+    None when there is none, or the agent is draining; LostClaim when it has been declared lost.
     """
-    hold_alive(session, agent_id)
+    if not takes_work(session, agent_id):
+        return None
     dataset = session.scalar(
         select(Dataset)
         .where(Dataset.state == "processing", Dataset.agent_id.is_(None))
@@ -157,11 +200,16 @@ def cancelling(session: Session, agent_id: str) -> list[str]:
     return list(session.scalars(select(Job.id).where(Job.agent_id == agent_id, Job.state == "cancelling")))
 
 
-def hold_alive(session: Session, agent_id: str) -> None:
-    """Make sure that nobody declares the agent lost before this transaction ends."""
-    alive = select(Agent.id).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).with_for_update(read=True)
-    if session.scalar(alive) is None:
+def takes_work(session: Session, agent_id: str) -> bool:
+    """Whether the agent may claim; makes sure that nobody declares it lost, or drains it, before this transaction ends.
+
+    LostClaim when it has been declared lost.
+    """
+    alive = select(Agent.draining_at).where(Agent.id == agent_id, Agent.stopped_at.is_(None)).with_for_update(read=True)
+    found = session.execute(alive).first()
+    if found is None:
         raise LostClaim(f"agent {agent_id} was declared lost")
+    return found[0] is None
 
 
 def release(session: Session, work: Dataset | Study) -> None:

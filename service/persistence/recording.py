@@ -116,7 +116,7 @@ def goal_of(series: str) -> Literal["min", "max"]:
 
 
 def _record_success(session: Session, job: Job, message: Succeeded, now: datetime) -> None:
-    attempts.close(session, job, "succeeded", None, now)
+    attempts.close(session, job, "succeeded", None, "its model was published", now)
     for split, part in message.evaluation.splits.items():
         for name, metric in part.metrics.items():
             session.add(FinalMetric(job_id=job.id, name=f"{split}/{name}", **metric.model_dump()))

@@ -17,6 +17,7 @@ from service.domain.errors import NotFound, WrongState
 from service.domain.studies import Plan, Run
 from service.domain.versions import ANY, Expected
 from service.persistence import events, study_progress
+from service.persistence.admission import place_in_line
 from service.persistence.standings import standings
 from service.persistence.tables import Dataset, Job, Study
 
@@ -209,11 +210,10 @@ def _columns(run: Run, job_id: str, now: datetime) -> dict[str, Any]:
         "loss_kind": spec.loss.kind,
         "loss_gamma": getattr(spec.loss, "gamma", None),
         "learner_kind": spec.learner.kind,
-        "device": spec.resources.device,
         "cohort_key": cohort_key(spec),
         "state": "queued",
         "phase": "waiting",
-        "priority": spec.priority,
+        **place_in_line(spec, now),
         "created_at": now,
         "queued_at": now,
     }

@@ -12,7 +12,9 @@ from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.problems import JobProblem, Problem
 from counterweight.contracts.splits import Part
 from counterweight.contracts.studies import Arm, StudyMetric, StudyResults, StudySpec, StudyState
+from counterweight.contracts.workers import WorkerSlot
 from service.persistence.types import Moment, Serial, Stored
+
 
 DEFAULT_PROJECT = "prj_default"
 
@@ -40,6 +42,9 @@ class Project(Table):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     created_at: Mapped[datetime]
+    # How much of it may run at once; None leaves it to its fair share.
+    max_running_jobs: Mapped[int | None]
+    max_running_gpus: Mapped[int | None]
 
 
 class ApiKey(Table):
@@ -80,9 +85,12 @@ class Agent(Table):
     home_id: Mapped[str] = mapped_column(index=True)
     host: Mapped[str]
     devices: Mapped[list[str]] = mapped_column(Stored(list[str]))
+    slots: Mapped[list[WorkerSlot]] = mapped_column(Stored(list[WorkerSlot]), default=list)
     beat: Mapped[int] = mapped_column(BigInteger)
     beat_at: Mapped[datetime]
     started_at: Mapped[datetime]
+    # From then on it takes no more work.
+    draining_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]
 
     __table_args__ = (
@@ -205,6 +213,7 @@ class Job(Leased, Table):
     loss_gamma: Mapped[float | None]
     learner_kind: Mapped[str]
     device: Mapped[str] = mapped_column(default="auto")
+    min_gpu_memory_gb: Mapped[float | None]
     # Queued jobs of one key can be trained together; one without trains alone, and none has more companions than its limit allows.
     cohort_key: Mapped[str | None]
     cohort_limit: Mapped[int | None]
@@ -213,6 +222,13 @@ class Job(Leased, Table):
     phase: Mapped[Phase] = mapped_column(String())
     state_reason: Mapped[str | None]
     priority: Mapped[int]
+    # Of a project's queued jobs the one with the smallest turn goes first, when `not_before` has passed: see `domain/admission.py`.
+    turn: Mapped[float] = mapped_column(default=0.0)
+    not_before: Mapped[datetime | None]
+    # How many GPUs the cohort that it runs in takes; 0 on a processor.
+    gpus_held: Mapped[int] = mapped_column(default=0)
+    # Attempts that ended because their worker was lost, one after another without a new checkpoint between.
+    lost_workers: Mapped[int] = mapped_column(default=0)
     resolved: Mapped[Resolved | None] = mapped_column(Stored(Resolved))
     progress: Mapped[Progress | None] = mapped_column(Stored(Progress))
     error: Mapped[JobProblem | None] = mapped_column(Stored(JobProblem))
@@ -239,14 +255,17 @@ class Job(Leased, Table):
         Index("ix_jobs_project_newest", "project_id", "id"),
         Index("ix_jobs_project_state", "project_id", "state", "id"),
         Index("ix_jobs_study", "study_id", "state", "id"),
-        # Over queued jobs only: a claim's cost does not grow with the jobs that have ended.
+        # Over queued jobs, and over held ones: a claim's cost does not grow with the jobs that have ended.
+        # With all that counting those ahead asks for, so that the line is counted in the index alone.
         Index(
-            "ix_jobs_queue",
-            "priority",
-            "id",
+            "ix_jobs_line",
+            *("project_id", "turn", "id", "device", "min_gpu_memory_gb", "not_before"),
             postgresql_where=text("state = 'queued'"),
             sqlite_where=text("state = 'queued'"),
         ),
+        Index("ix_jobs_held", "project_id", postgresql_where=text("agent_id IS NOT NULL"), sqlite_where=text("agent_id IS NOT NULL")),
+        Index("ix_jobs_started", "project_id", "started_at"),
+        Index("ix_jobs_finished", "finished_at"),
         Index(
             "ix_jobs_cohorts",
             "cohort_key",
@@ -274,6 +293,8 @@ class Attempt(Table):
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
     detail: Mapped[str | None]
+    # What was done about how it ended.
+    action: Mapped[str | None]
     log_heard: Mapped[int] = mapped_column(default=0)
     log_kept: Mapped[int] = mapped_column(default=0)
     log_dropped: Mapped[int] = mapped_column(default=0)

@@ -12,7 +12,7 @@ from counterweight.contracts.base import View
 from counterweight.contracts.jobs import Progress
 from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Split
 from service.domain.errors import LostClaim
-from service.persistence import agents, attempts, events, jobs, queue
+from service.persistence import agents, attempts, events, jobs, line, queue
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import Agent as AgentRow
@@ -301,7 +301,7 @@ def test_a_member_that_does_not_stop_when_told_is_left_and_the_others_go_on(
     agent._end_children()
 
 
-@pytest.mark.parametrize(("has_worker", "obstacles"), [(False, [jobs.NO_WORKER]), (True, [])])
+@pytest.mark.parametrize(("has_worker", "obstacles"), [(False, [line.NO_WORKER]), (True, [])])
 def test_a_queued_job_says_when_no_worker_is_connected(database: Database, has_worker: bool, obstacles: list[str]) -> None:
     with database.write() as session:
         job = make_job(session)

@@ -73,13 +73,17 @@ def test_an_attempt_keeps_so_many_lines_and_the_next_one_as_many_again(database:
     _say(database, claim, range(1, logs.MOST_LINES + 8), NOW + timedelta(days=1))
     with database.write() as session:
         attempts.crash(session, queue.lock(session, Job, claim), 1, "its process was killed", NOW)
-        claimed = queue.claim_cohort(session, "agt_1", ("auto",), NOW)
+        claimed = queue.claim_cohort(session, "agt_1", ("auto",), NOW + timedelta(days=1))
     assert claimed is not None
 
     _say(database, claimed.claims[0], range(1, 3), text="again")
 
     kept = _kept(database, claim.id)
-    assert kept[-3:] == ["the attempt ended (its process was killed); back in the queue", "again 1", "again 2"]
+    assert kept[-3:] == [
+        "the attempt ended (its process was killed); back in the queue after 2 s, to be trained alone",
+        "again 1",
+        "again 2",
+    ]
     assert len(kept) == logs.MOST_LINES + 3
 
 

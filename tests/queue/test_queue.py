@@ -14,6 +14,7 @@ from service.persistence.tables import Agent, Attempt, Dataset, Event, Job
 from tests.factories import make_dataset, make_job
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+AFTER_ANY_WAIT = NOW + timedelta(days=1)
 ANYWHERE = ("auto", "cpu")
 
 
@@ -24,8 +25,8 @@ def _agent(session: Session, agent_id: str, home: str = "home") -> str:
     return agent_id
 
 
-def _claim(session: Session, agent_id: str) -> queue.Claim:
-    claimed = queue.claim_cohort(session, agent_id, ANYWHERE, NOW)
+def _claim(session: Session, agent_id: str, now: datetime = NOW) -> queue.Claim:
+    claimed = queue.claim_cohort(session, agent_id, ANYWHERE, now)
     assert claimed is not None
     return claimed.claims[0]
 
@@ -74,7 +75,7 @@ def test_each_claim_opens_an_attempt_under_a_higher_fence(database: Database) ->
         job, agent = make_job(session), _agent(session, "agt_1")
         first = _claim(session, agent)
         attempts.crash(session, job, 1, "its process ended", NOW)
-        second = _claim(session, agent)
+        second = _claim(session, agent, AFTER_ANY_WAIT)
 
         found = session.scalars(select(Attempt).where(Attempt.job_id == job.id).order_by(Attempt.number)).all()
 
@@ -132,7 +133,7 @@ def test_a_job_that_loses_twenty_agents_ends(database: Database) -> None:
         job = make_job(session)
         for number in range(agents.MAX_LOST_AGENTS):
             assert job.state == "queued"
-            _claim(session, _agent(session, f"agt_{number}"))
+            _claim(session, _agent(session, f"agt_{number}"), AFTER_ANY_WAIT)
             agents.retire(session, f"agt_{number}", "lost", NOW)
 
         assert job.state == "failed"
@@ -145,7 +146,7 @@ def test_a_job_whose_process_dies_every_time_ends_after_its_attempts(database: D
         job, agent = make_job(session), _agent(session, "agt_1")
         for _ in range(job.spec.limits.max_attempts):
             assert job.state == "queued"
-            _claim(session, agent)
+            _claim(session, agent, AFTER_ANY_WAIT)
             attempts.crash(session, job, 1, "its process was killed by signal 9 (SIGKILL)", NOW)
 
         assert job.state == "failed"

@@ -1,6 +1,6 @@
 """What a trainer reports is written once, however often it is written."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import event, select
 
@@ -69,7 +69,7 @@ def test_a_new_claim_begins_the_history_anew(database: Database) -> None:
         recording.record_jobs(session, {claim: [_epoch(claim.id, 1, 0.5)]}, 1, NOW)
         attempts.crash(session, queue.lock(session, Job, claim), 1, "its process ended", NOW)
 
-        queue.claim_cohort(session, "agt_1", ("auto",), NOW)
+        queue.claim_cohort(session, "agt_1", ("auto",), NOW + timedelta(days=1))
 
         assert session.scalars(select(MetricPoint)).all() == []
         assert session.scalars(select(Series)).all() == []

@@ -1,0 +1,173 @@
+"""The line: where queued jobs stand in it, about when they start, and what keeps them waiting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import fmean
+
+from sqlalchemy import case, func, select, tuple_
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
+
+from counterweight.contracts.jobs import QueueView, ResolvedSpec
+from counterweight.contracts.queue import QueuedJob, QueuePage
+from service.domain import admission
+from service.domain.admission import GB, Load, Pace, Slot
+from service.domain.cursors import cursor_after
+from service.domain.errors import Invalid
+from service.persistence.admission import limits, loads
+from service.persistence.tables import Agent, Job
+
+NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
+NO_GPU = "no connected worker has a GPU, and the job asks for one; start one on a host that has, or leave the device `auto`"
+ALL_DRAINING = "every connected worker is draining and takes no new work; start another, or that one again"
+
+WORKER_SILENT = timedelta(minutes=2)
+
+REMEMBERED = 30
+"""So many of the jobs that ended last tell how long the next will take."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a job in line, or one that may come to be, asks for; `own` are those of its project that go before it."""
+
+    project_id: str
+    device: str
+    min_gpu_memory_gb: float | None
+    own: int
+    not_before: datetime | None = None
+    reason: str | None = None
+
+
+class Line:
+    """All that waits and all that could take it, as of now."""
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self._now = now
+        living = select(Agent.slots, Agent.draining_at).where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT)
+        workers = session.execute(living).all()
+        self.has_workers = bool(workers)
+        ready = [slot for slots, draining_at in workers if draining_at is None for slot in slots]
+        self.slots = [Slot(slot.device, slot.gpu_memory_bytes) for slot in ready]
+        self.loads = {load.project_id: load for load in loads(session)}
+        self.can_run = self._can_run()
+        counted = select(Job.project_id, func.count()).where(Job.state == "queued", self.can_run).group_by(Job.project_id)
+        self.waiting = {project_id: count for project_id, count in session.execute(counted)}
+        self.pace = _pace(session)
+
+    def place(self, wish: Wish) -> QueueView:
+        """Return where a job stands."""
+        own = self.loads[wish.project_id]
+        fitting = [slot for slot in self.slots if slot.fits(wish.device, wish.min_gpu_memory_gb)]
+        others = [(load, self.waiting.get(load.project_id, 0)) for load in self.loads.values() if load is not own]
+        ahead = admission.ahead(own, wish.own, others)
+        on_gpu = wish.device != "cpu" and bool(fitting) and all(slot.has_gpu for slot in fitting)
+        blocked_by = [self._misfit(wish)] if not fitting else own.limits_reached(on_gpu=on_gpu)
+        eta_s = self._eta_s(own, wish, ahead, len(fitting), on_gpu=on_gpu) if fitting else None
+        if wish.not_before is not None and wish.not_before > self._now:
+            blocked_by.append(f"waits until {wish.not_before:%Y-%m-%dT%H:%M:%SZ} before it is tried again: {wish.reason}")
+            eta_s = None if eta_s is None else max(eta_s, (wish.not_before - self._now).total_seconds())
+        return QueueView(position=ahead, eta_s=eta_s, blocked_by=blocked_by)
+
+    def _eta_s(self, own: Load, wish: Wish, ahead: int, slots: int, *, on_gpu: bool) -> float | None:
+        taken = sum(load.gpus if on_gpu else load.trainers for load in self.loads.values())
+        for most, held in ((own.max_running_jobs, own.running), (own.max_running_gpus if on_gpu else None, own.gpus)):
+            if most is not None and most < slots:
+                # What others have waiting does not matter to a project that waits for itself.
+                slots, taken, ahead = most, held, wish.own
+        if slots == 0:
+            return None
+        if ahead < slots - taken:
+            return 0.0
+        return None if self.pace is None else admission.eta_s(ahead, taken, slots, self.pace)
+
+    def _misfit(self, wish: Wish) -> str:
+        if not self.has_workers:
+            return NO_WORKER
+        if not self.slots:
+            return ALL_DRAINING
+        largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)
+        if largest is None or wish.min_gpu_memory_gb is None:
+            return NO_GPU
+        return f"no worker with {wish.min_gpu_memory_gb:g} GB: the largest GPU of those connected has {largest / GB:.1f} GB"
+
+    def _can_run(self) -> ColumnElement[bool]:
+        """Return which jobs somebody could take now; all where nobody is there to take any."""
+        on_time = Job.not_before.is_(None) | (Job.not_before <= self._now)
+        if not self.slots:
+            return on_time
+        largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)
+        if largest is None:
+            return on_time & (Job.device != "cuda") & Job.min_gpu_memory_gb.is_(None)
+        return on_time & (Job.min_gpu_memory_gb.is_(None) | (Job.min_gpu_memory_gb <= largest / GB))
+
+
+def places(session: Session, jobs: Sequence[Job], now: datetime, line: Line | None = None) -> dict[str, QueueView]:
+    """Return where each queued one of `jobs` stands, in the line if that was read already."""
+    queued = [job for job in jobs if job.state == "queued"]
+    if not queued:
+        return {}
+    line = line or Line(session, now)
+    own = _places_in_projects(session, line, queued)
+    wishes = {
+        job.id: Wish(job.project_id, job.device, job.min_gpu_memory_gb, own.get(job.id, 0), job.not_before, job.state_reason)
+        for job in queued
+    }
+    return {job_id: line.place(wish) for job_id, wish in wishes.items()}
+
+
+def page(session: Session, project_id: str, after: str | None, limit: int, now: datetime) -> QueuePage:
+    """Return up to `limit` queued jobs of a project, the next one first, of those after the job `after`.
+
+    A job that has left the queue has kept its turn: the page after it begins where it was.
+    """
+    query = select(Job).where(Job.project_id == project_id, Job.state == "queued").order_by(Job.turn, Job.id).limit(limit + 1)
+    if after is not None:
+        last = session.execute(select(Job.turn, Job.id).where(Job.id == after, Job.project_id == project_id)).first()
+        if last is None:
+            raise Invalid.at("/after", "bad_cursor", "the job that the page before ended with was deleted; begin at the first page")
+        query = query.where(tuple_(Job.turn, Job.id) > (last.turn, last.id))
+    found = list(session.scalars(query))
+    line = Line(session, now)
+    stand = places(session, found[:limit], now, line)
+    own = line.loads[project_id]
+    return QueuePage(
+        data=[_queued(job, stand[job.id]) for job in found[:limit]],
+        next=cursor_after(found[limit - 1].id) if len(found) > limit else None,
+        queued=session.scalar(select(func.count()).where(Job.project_id == project_id, Job.state == "queued")) or 0,
+        running=own.running,
+        slots=len(line.slots),
+        busy=sum(load.trainers for load in line.loads.values()),
+        limits=limits(own),
+    )
+
+
+def _queued(job: Job, stands: QueueView) -> QueuedJob:
+    return QueuedJob(id=job.id, name=job.name, study_id=job.study_id, priority=job.priority, queued_at=job.queued_at, queue=stands)
+
+
+def place_of_new(session: Session, project_id: str, spec: ResolvedSpec, now: datetime) -> QueueView:
+    """Return where a job would stand that were submitted now."""
+    line = Line(session, now)
+    turn = admission.turn(now, spec.priority)
+    before = Job.project_id == project_id, Job.state == "queued", line.can_run, Job.turn <= turn
+    own = session.scalar(select(func.count()).where(*before)) or 0
+    return line.place(Wish(project_id, spec.resources.device, spec.resources.min_gpu_memory_gb, own))
+
+
+def _places_in_projects(session: Session, line: Line, jobs: Sequence[Job]) -> dict[str, int]:
+    """Return how many of its own project go before each job; the line is read no further than to the last of them."""
+    last_turn, last_id = max((job.turn, job.id) for job in jobs)
+    before = func.sum(case((line.can_run, 1), else_=0)).over(partition_by=Job.project_id, order_by=(Job.turn, Job.id), rows=(None, -1))
+    up_to = Job.project_id.in_({job.project_id for job in jobs}), Job.state == "queued", tuple_(Job.turn, Job.id) <= (last_turn, last_id)
+    ranked = select(Job.id.label("id"), before.label("before")).where(*up_to).subquery()
+    wanted = ranked.c.id.in_([job.id for job in jobs])
+    return {job_id: place or 0 for job_id, place in session.execute(select(ranked.c.id, ranked.c.before).where(wanted))}
+
+
+def _pace(session: Session) -> Pace | None:
+    """Return how long the jobs that ended last took; None before any has."""
+    ended = select(Job.run_s, Job.resolved).where(Job.finished_at.is_not(None), Job.run_s > 0).order_by(Job.finished_at.desc())
+    took = [(run_s, 1 if resolved is None else resolved.cohort_size) for run_s, resolved in session.execute(ended.limit(REMEMBERED))]
+    return Pace(fmean(run_s / size for run_s, size in took), fmean(run_s for run_s, _ in took)) if took else None
