@@ -101,13 +101,13 @@ def _share(load: Load) -> tuple[int, float, float, str]:
 def ahead(own: Load, place: int, others: Collection[tuple[Load, int]]) -> int:
     """Return how many jobs go before the one that `place` jobs of its own project go before.
 
-    `others` are the other projects, each with the jobs it has waiting. One slot each in turn: project q starts its j-th job before
-    p starts its k-th as long as q, with what it has in hand, is not yet ahead of p.
+    `others` are the other projects, each with the jobs it has waiting. One slot each in turn: another is served before ours as long as
+    it has fewer slots than ours will have by then. With as many, whoever has them from before was served longest ago.
     """
     before = place
     for other, waiting in others:
         if other.first_turn is not None:
-            is_first = _share(other)[1:] < _share(own)[1:]
+            is_first = (-other.trainers, *_share(other)[1:]) < (-own.trainers, *_share(own)[1:])
             before += min(waiting, max(0, own.trainers + place - other.trainers + is_first))
     return before
 

@@ -15,7 +15,6 @@ from counterweight.contracts.studies import Arm, StudyMetric, StudyResults, Stud
 from counterweight.contracts.workers import WorkerSlot
 from service.persistence.types import Moment, Serial, Stored
 
-
 DEFAULT_PROJECT = "prj_default"
 
 
