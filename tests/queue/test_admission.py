@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
+from counterweight.contracts.jobs import JobPatch
 from counterweight.contracts.workers import WorkerSlot
 from service.domain import admission
 from service.domain.admission import Load, Pace
@@ -97,7 +98,7 @@ def test_a_new_priority_moves_a_job_in_line(database: Database) -> None:
         dataset = make_dataset(session)
         _, second = (make_job(session, dataset) for _ in range(2))
 
-        jobs.edit(session, second, jobs.JobPatch(priority=60), NOW)
+        jobs.edit(session, second, JobPatch(priority=60), NOW)
 
         assert _view(session, second).position == 0
         assert _claim(session, make_agent(session).id) == [second]
