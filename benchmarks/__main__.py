@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import first_contact, ingest_speed, lists, metrics_speed, polling, training_speed
+from benchmarks import cohort_grid, first_contact, ingest_speed, lists, metrics_speed, polling, study_speed, training_speed
 from benchmarks.figures import Figure, table
 
 BUSY = 0.25
@@ -21,7 +21,9 @@ BUSY = 0.25
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default="", help="comma-separated: training, metrics, ingest, polling, lists, first_contact")
+    parser.add_argument(
+        "--only", default="", help="comma-separated: training, cohorts, study, metrics, ingest, polling, lists, first_contact"
+    )
     parser.add_argument("--csv-mb", type=int, default=1000, help="size of the file that is read, default %(default)s MB")
     parser.add_argument(
         "--mlflow",
@@ -29,9 +31,17 @@ def main() -> int:
         default=os.environ.get("BENCH_MLFLOW"),
         help="a virtual environment with mlflow in it, to compare with (or BENCH_MLFLOW)",
     )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("BENCH_DATA"),
+        help="a folder of public tables with their INDEX.json, for the study (or BENCH_DATA)",
+    )
     arguments = parser.parse_args()
     benchmarks: dict[str, Callable[[], list[Figure]]] = {
         "training": training_speed.measure,
+        "cohorts": cohort_grid.measure,
+        "study": lambda: study_speed.measure(None if arguments.data is None else Path(arguments.data)),
         "metrics": metrics_speed.measure,
         "ingest": lambda: ingest_speed.measure(arguments.csv_mb),
         "polling": lambda: polling.measure(arguments.mlflow),

@@ -18,11 +18,13 @@ from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.problems import Problem, problem_type
 from service.domain.admission import GB, Load, in_turn
+from service.domain.cohorts import even_share
 from service.domain.errors import LostClaim
 from service.persistence import admission, events
 from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series, Study
 
 MAX_INGEST_CRASHES = 3
+COUNTED_ROUNDS = 4
 
 LOOKED_AT = 16
 """So many times as many jobs as a cohort takes are looked at for those of the same seed."""
@@ -67,9 +69,9 @@ def claim_cohort(
 ) -> Cohort | None:
     """Hand the next job that fits `devices` and the memory of the GPU to the agent, and with it those that can be trained beside it.
 
-    Projects take turns (`domain/admission.py`); none gets more than its limits allow. They are `pack` at most, and one of `shares` even
-    shares of what waits: the agent has so many slots without work. Each has a fence and an attempt of its own. None when nothing is
-    eligible, or the agent is draining. LostClaim when the agent has been declared lost: nobody would give back what it claims.
+    Projects take turns (`domain/admission.py`); none gets more than its limits allow. They are `pack` at most, and an even share of what
+    waits: the agent has `shares` slots without work. Each has a fence and an attempt of its own. None when nothing is eligible, or the
+    agent is draining. LostClaim when the agent has been declared lost: nobody would give back what it claims.
     """
     if not takes_work(session, agent_id):
         return None
@@ -124,7 +126,7 @@ def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bo
 
 
 def _companions(session: Session, best: Job, most: int, shares: int, now: datetime) -> Sequence[Job]:
-    """Return up to `most` queued jobs to be trained with the best one, those first that see its batches.
+    """Return up to `most` queued jobs to be trained with the best one, and no more than its even share; those first that see its batches.
 
     Of its own priority: a job that was put ahead of others is not slowed by them. Of its own limit: jobs of a cohort that died are
     tried again among themselves, and so harm no others.
@@ -135,9 +137,10 @@ def _companions(session: Session, best: Job, most: int, shares: int, now: dateti
         return []
     alike = (Job.state == "queued", Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
     fitting = select(Job.id).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit), _may_start(now)).order_by(Job.id)
-    if shares > 1:
-        waiting = session.scalar(select(func.count()).select_from(fitting.limit(shares * most).subquery())) or 0
-        most = min(most, -(-(waiting + 1) // shares) - 1)
+    # Of a long queue the beginning: where so many rounds wait, a share is hardly less than all that a pack may hold.
+    counted = fitting.limit(COUNTED_ROUNDS * shares * (most + 1) - 1).subquery()
+    waiting = session.scalar(select(func.count()).select_from(counted)) or 0
+    most = even_share(1 + waiting, most + 1, shares) - 1
     seed = type_coerce(Job.spec, JSON())[("training", "seed")].as_float()
     # Of the first in line only: looking at the seeds of thousands would take long.
     near = select(Job).where(Job.id.in_(fitting.limit(LOOKED_AT * most).scalar_subquery()), *alike)
