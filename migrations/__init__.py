@@ -1,4 +1,4 @@
 """The history of the schema, as Alembic revisions."""
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest of `versions`: what this release needs."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import OperationalError
 
-from service.persistence import events, logs
+from service.persistence import event_log, logs
 from service.persistence.database import DATABASE_AWAY, Database
 
 POLL_S = 0.03
@@ -36,7 +36,7 @@ def _watch_sqlite(database: Database, stop: threading.Event) -> Iterator[frozens
     connection = sqlite3.connect(f"file:{database.url.database}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
     try:
         with database.read() as session:
-            seen, heard = events.last_id(session), logs.last_id(session)
+            seen, heard = event_log.extent(session).settled, logs.last_id(session)
         yield EVERYTHING
         version, quiet_since = _data_version(connection), time.monotonic()
         while not stop.wait(POLL_S):
@@ -48,7 +48,7 @@ def _watch_sqlite(database: Database, stop: threading.Event) -> Iterator[frozens
                 continue
             version, quiet_since = latest, time.monotonic()
             with database.read() as session:
-                fresh, said = events.since(session, seen), logs.since(session, heard)
+                fresh, said = event_log.between(session, seen, 2**63 - 1), logs.since(session, heard)
             seen = fresh[-1].id if fresh else seen
             heard = max(said, default=heard)
             yield frozenset({*(event.subject for event in fresh), *said.values()})
@@ -68,7 +68,7 @@ def _watch_postgres(database: Database, stop: threading.Event) -> Iterator[froze
     conninfo = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute(f"LISTEN {events.CHANNEL}")
+            connection.execute(f"LISTEN {event_log.CHANNEL}")
             yield EVERYTHING
             while not stop.is_set():
                 yield frozenset(notice.payload for notice in connection.notifies(timeout=1, stop_after=1))

@@ -4,19 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import DatasetState
 from counterweight.contracts.jobs import JobState, Phase
 from counterweight.contracts.studies import StudyState
 from service.domain import lifecycle
-from service.persistence import study_progress
+from service.persistence import event_log, study_progress
 from service.persistence.tables import Dataset, Event, Job, Study
-
-CHANNEL = "counterweight"
-"""The PostgreSQL notification channel; a notification carries the id of what changed."""
 
 
 def move_job(session: Session, job: Job, state: JobState, reason: str, now: datetime) -> None:
@@ -29,10 +25,8 @@ def move_jobs(session: Session, jobs: Sequence[Job], state: JobState, reason: st
     if not jobs:
         return
     moved = {"at": now, "kind": "job", "to_state": state, "reason": reason}
-    # As rows, in one statement: on SQLite, objects with counted keys would be inserted one by one.
-    rows = [moved | {"project_id": job.project_id, "subject": job.id, "from_state": _move(job, state, reason, now)} for job in jobs]
-    session.execute(insert(Event), rows)
-    announce(session, *(job.id for job in jobs))
+    before = {job.id: _move(job, state, reason, now) for job in jobs}
+    event_log.append(session, [moved | {"project_id": job.project_id, "subject": job.id, "from_state": before[job.id]} for job in jobs])
     if lifecycle.is_terminal(state):
         for study_id in sorted({job.study_id for job in jobs if job.study_id is not None}):
             step = study_progress.count_end(session, study_id, now)
@@ -109,8 +103,7 @@ def note_retry(session: Session, study: Study, jobs: Sequence[Mapping[str, Any]]
 
 def _log_jobs(session: Session, study: Study, jobs: Sequence[Mapping[str, Any]], reason: str, now: datetime) -> None:
     added = {"at": now, "project_id": study.project_id, "kind": "job", "from_state": None, "reason": reason}
-    if jobs:
-        session.execute(insert(Event), [{**added, "subject": job["id"], "to_state": job["state"]} for job in jobs])
+    event_log.append(session, [{**added, "subject": job["id"], "to_state": job["state"]} for job in jobs])
 
 
 def move_study(session: Session, study: Study, state: StudyState, reason: str, now: datetime) -> None:
@@ -140,13 +133,7 @@ def close_logs_of_jobs(session: Session, study: Study, now: datetime) -> None:
     gone = {"at": now, "project_id": study.project_id, "kind": "deletion", "to_state": None, "reason": "deleted with its study"}
     closing = [{**gone, "subject": job_id, "from_state": state} for job_id, state in session.execute(jobs)]
     session.execute(delete(Event).where(Event.subject.in_(select(Job.id).where(Job.study_id == study.id))))
-    session.execute(insert(Event), closing)
-
-
-def announce(session: Session, *subjects: str) -> None:
-    """Tell listeners, when this transaction commits, what changed. SQLite needs no telling: its readers watch the file."""
-    if subjects and session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_notify(CHANNEL, func.unnest(array(subjects)))))
+    event_log.append(session, closing)
 
 
 def of_job(session: Session, job_id: str) -> list[Event]:
@@ -154,16 +141,8 @@ def of_job(session: Session, job_id: str) -> list[Event]:
     return list(session.scalars(select(Event).where(Event.subject == job_id, Event.kind == "job").order_by(Event.id)))
 
 
-def since(session: Session, last_id: int, limit: int = 1000) -> list[Event]:
-    return list(session.scalars(select(Event).where(Event.id > last_id).order_by(Event.id).limit(limit)))
-
-
-def last_id(session: Session) -> int:
-    return session.scalar(select(func.max(Event.id))) or 0
-
-
 def _log(
     session: Session, project_id: str, subject: str, kind: str, before: str | None, after: str | None, reason: str, now: datetime
 ) -> None:
-    session.add(Event(at=now, project_id=project_id, subject=subject, kind=kind, from_state=before, to_state=after, reason=reason))
-    announce(session, subject)
+    row = {"at": now, "project_id": project_id, "subject": subject, "kind": kind, "from_state": before, "to_state": after, "reason": reason}
+    event_log.append(session, [row])

@@ -7,21 +7,25 @@ from sqlalchemy import delete, select
 
 from service.persistence.database import Database
 from service.persistence.files import Files
-from service.persistence.tables import Dataset, IdempotentAnswer, Job
+from service.persistence.tables import Dataset, Event, IdempotentAnswer, Job
 
 logger = logging.getLogger(__name__)
 
 ANSWERS_KEPT = timedelta(days=7)
 """A repeat after this makes something new; the contract promises a day."""
 
+DELETIONS_KEPT = timedelta(days=30)
+"""So long the event log tells that something was deleted. Everything else in it goes with what it tells of."""
+
 ABANDONED = timedelta(days=1)
 """A file without a row is this old before it is taken for the rest of an interrupted upload, and not for one under way."""
 
 
 def tidy(database: Database, files: Files, now: datetime) -> None:
-    """Remove old idempotent answers, and files that interrupted uploads and deletions left behind."""
+    """Remove old idempotent answers and news of deletions, and files that interrupted uploads and deletions left behind."""
     with database.write() as session:
         session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.created_at < now - ANSWERS_KEPT))
+        session.execute(delete(Event).where(Event.kind == "deletion", Event.at < now - DELETIONS_KEPT))
     before = (now - ABANDONED).timestamp()
     # The files are looked at before the rows: what has a row by then is not taken for garbage.
     stale = files.older_than(before)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.jobs import LogLevel
 from counterweight.contracts.messages import Log
 from counterweight.logs import escape
-from service.persistence import events
+from service.persistence import event_log
 from service.persistence.tables import Attempt, Job, LogLine
 
 LONGEST_LINE = 2_000
@@ -29,14 +29,14 @@ def record(session: Session, job: Job, attempt: Attempt, said: Sequence[Log], no
     attempt.log_heard = fresh[-1].number
     attempt.log_kept += len(kept)
     attempt.log_dropped += len(fresh) - len(kept)
-    events.announce(session, job.id)
+    event_log.announce(session, job.id)
 
 
 def say(session: Session, job: Job, level: LogLevel, message: str, now: datetime) -> None:
     """Add our own word about a job's latest attempt; there is always room for it."""
     attempt = session.scalar(select(func.max(Attempt.number)).where(Attempt.job_id == job.id)) or 0
     _add(session, job, attempt, level, message, now)
-    events.announce(session, job.id)
+    event_log.announce(session, job.id)
 
 
 def page(session: Session, job_id: str, after: int, limit: int) -> list[LogLine]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.projects import NewProject, ProjectPatch, ProjectView
 from service.domain.errors import NotFound
-from service.persistence import events
+from service.persistence import event_log
 from service.persistence.admission import limits, loads
 from service.persistence.tables import Job, Project
 
@@ -44,7 +44,7 @@ def edit(session: Session, project_id: str, patch: ProjectPatch) -> Project:
     for field in patch.model_fields_set:
         setattr(project, field, getattr(patch, field))
     # A wider limit lets jobs start: workers need not wait until they look anyway.
-    events.announce(session, project.id)
+    event_log.announce(session, project.id)
     return project
 
 

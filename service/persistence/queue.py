@@ -20,7 +20,7 @@ from counterweight.contracts.problems import Problem, problem_type
 from service.domain.admission import GB, Load, in_turn
 from service.domain.cohorts import even_share
 from service.domain.errors import LostClaim
-from service.persistence import admission, events
+from service.persistence import admission, event_log, events
 from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series, Study
 
 MAX_INGEST_CRASHES = 3
@@ -218,7 +218,7 @@ def takes_work(session: Session, agent_id: str) -> bool:
 def release(session: Session, work: Dataset | Study) -> None:
     """Let another agent read the file, or compare the arms."""
     work.agent_id, work.fence = None, work.fence + 1
-    events.announce(session, work.id)
+    event_log.announce(session, work.id)
 
 
 def crash_dataset(session: Session, dataset: Dataset, detail: str, now: datetime) -> None:

@@ -407,4 +407,8 @@ class Event(Table):
     to_state: Mapped[str | None]
     reason: Mapped[str]
 
-    __table_args__ = (Index("ix_events_subject", "subject", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        Index("ix_events_subject", "subject", "id"),
+        Index("ix_events_project", "project_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
