@@ -68,4 +68,5 @@ def _call_every_route(server: Server) -> None:
         known = path.replace("{job_id}", job_id).replace("{dataset_id}", dataset_id).replace("{key_id}", "key_none")
         for method in operations:
             body: dict[str, Any] = {"json": {}} if method in ("post", "put", "patch") else {}
-            httpx.request(method.upper(), f"{server.url}{known}", timeout=30, **body)
+            # Of what can be had as a stream, which goes on, a page.
+            httpx.request(method.upper(), f"{server.url}{known}", headers={"Accept": "application/json, */*;q=0.1"}, timeout=30, **body)

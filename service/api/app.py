@@ -13,6 +13,7 @@ from counterweight.settings import ServerSettings
 from service.api import (
     artifacts,
     datasets,
+    events,
     jobs,
     keys,
     logs,
@@ -29,9 +30,11 @@ from service.api import (
 from service.api.dependencies import Service
 from service.api.describing import describe
 from service.api.etags import Snapshots
+from service.api.feed import Feed
 from service.api.guard import Guard, authenticator
 from service.api.held import Held
 from service.api.journal import Journal
+from service.api.notifier import Notifier
 from service.api.waiting import Waiting
 from service.persistence.database import Database
 from service.persistence.files import Files
@@ -42,14 +45,16 @@ PREFIX = "/api/v1"
 
 def make_app(settings: ServerSettings, database: Database, files: Files) -> FastAPI:
     """Return the application over one record. Running it starts the thread that watches for changes."""
-    service = Service(settings, database, files, Waiting(database), Snapshots(), Held(database.commits))
+    waiting, feed = Waiting(), Feed()
+    notifier = Notifier(database, waiting, feed)
+    service = Service(settings, database, files, waiting, feed, notifier, Snapshots(), Held(database.commits))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        service.waiting.start()
+        notifier.start()
         yield
-        service.waiting.end()
-        await run_in_threadpool(service.waiting.join)
+        notifier.end()
+        await run_in_threadpool(notifier.join)
 
     app = FastAPI(
         title="Counterweight",
@@ -72,7 +77,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     app.include_router(static_files.router)
     app.include_router(pages.router)
     api = APIRouter(prefix=PREFIX)
-    for part in (datasets, jobs, studies, study_curves, operating, logs, artifacts, losses, queue, workers, projects, keys):
+    for part in (datasets, events, jobs, studies, study_curves, operating, logs, artifacts, losses, queue, workers, projects, keys):
         api.include_router(part.router)
     app.include_router(api)
     return app

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.keys import Scope
 from counterweight.settings import ServerSettings
 from service.api.etags import Snapshots
+from service.api.feed import Feed
 from service.api.held import Held
+from service.api.notifier import Notifier
 from service.api.problems import wrong_field
 from service.api.waiting import Waiting
 from service.domain.callers import Caller
@@ -30,6 +32,8 @@ class Service:
     database: Database
     files: Files
     waiting: Waiting
+    feed: Feed
+    notifier: Notifier
     snapshots: Snapshots
     held: Held
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 import stat
@@ -49,6 +50,7 @@ def serve(settings: ServerSettings, descriptor: int) -> int:
             f"{settings.bind} can be reached from other machines, and there is no API key; set COUNTERWEIGHT_BOOTSTRAP_KEY, or run "
             "`counterweight keys create NAME --scope admin --offline`, or bind to 127.0.0.1"
         )
+    _allow_many_connections()
     app = make_app(settings, database, files)
     config = uvicorn.Config(
         app,
@@ -70,8 +72,14 @@ class _Server(uvicorn.Server):
     """Lets those who wait for a change go first: they would hold up the end for a minute."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.state.service.waiting.end()  # type: ignore[union-attr]  # The app is ours.
+        self.config.app.state.service.notifier.end()  # type: ignore[union-attr]  # The app is ours.
         await super().shutdown(sockets)
+
+
+def _allow_many_connections() -> None:
+    """Each client that waits is an open file, and the customary limit of 1,024 is far below what one process can serve."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _admits_somebody(settings: ServerSettings, database: Database) -> bool:

@@ -208,7 +208,7 @@ def _view(job: Job, place: QueueView, now: datetime) -> JobView:
         finished_at=job.finished_at,
         usage=_usage(job, now),
         links={"self": path, "dataset": f"/api/v1/datasets/{job.dataset_id}"}
-        | {name: f"{path}/{name}" for name in ("metrics", "evaluation", "transitions", "attempts", "logs", "artifacts")},
+        | {name: f"{path}/{name}" for name in ("metrics", "evaluation", "events", "transitions", "attempts", "logs", "artifacts")},
     )
 
 

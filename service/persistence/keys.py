@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import exists, or_, select
@@ -40,6 +41,11 @@ def verify(session: Session, secret: str, now: datetime) -> Caller | None:
 
 def any_active(session: Session, now: datetime) -> bool:
     return bool(session.scalar(select(exists().where(_is_active(now)))))
+
+
+def active_ids(session: Session, key_ids: Collection[str], now: datetime) -> set[str]:
+    """Return those of these keys that still open something."""
+    return set(session.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), _is_active(now))))
 
 
 def any_made(session: Session) -> bool:

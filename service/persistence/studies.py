@@ -184,6 +184,7 @@ def _summary(study: Study, counts: dict[Any, int]) -> dict[str, Any]:
         "finished_at": study.finished_at,
         "links": {
             "self": path,
+            "events": f"{path}/events",
             "dataset": f"/api/v1/datasets/{study.dataset_id}",
             "jobs": f'/api/v1/jobs?filter=study_id="{study.id}"',
         },

@@ -23,8 +23,8 @@ from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 
 EXAMPLES = 8
-KEY = {"Authorization": f"Bearer {'k' * 40}"}
-"""The first key that is made shuts everybody else out; so all requests bear one."""
+KEY = {"Authorization": f"Bearer {'k' * 40}", "Accept": "application/json, */*;q=0.1"}
+"""The first key that is made shuts everybody else out; so all requests bear one. Logs of events are asked for as pages."""
 
 CHECKS = [
     not_a_server_error,
