@@ -22,6 +22,7 @@ Action = Literal["cancel", "retry", "delete"]
 
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["flat_cosine", "cosine", "constant", "step"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class EarlyStopping(Request):
@@ -47,6 +48,11 @@ class Training(Request):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
     early_stopping: EarlyStopping | None = EarlyStopping()
     seed: int = Field(default=0, ge=0, lt=2**32)
+    precision: Literal["auto"] | Precision = Field(
+        default="auto",
+        description="Of the network's products while it trains; `auto` is bfloat16 where the device multiplies it faster. Losses, weights "
+        "and evaluation are float32 always.",
+    )
     refit: bool = Field(
         default=False,
         description="Train again, on training and validation rows, for as many epochs as were best: that network is tested and kept.",
@@ -131,7 +137,7 @@ class Resolved(View):
 
     learner: ConcreteLearner
     device: str
-    precision: str
+    precision: Precision
     cohort_size: int
     environment: Environment
     notes: list[str] = []

@@ -37,7 +37,7 @@ class Centred(Architecture):
         inputs = stacked(inputs, len(blocks["bias"]))
         if draws is not None:
             blocks["mean"].lerp_(inputs.mean(dim=1, keepdim=True), 0.1)
-        return torch.baddbmm(blocks["bias"], inputs - blocks["mean"], blocks["weight"])[:, None]
+        return (blocks["bias"] + torch.bmm(inputs - blocks["mean"], blocks["weight"]))[:, None]
 
 
 CENTRED = Centred(classes=2)

@@ -11,6 +11,7 @@ import torch
 from benchmarks.quality.index import entries
 from benchmarks.quality.rows import read
 from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.splits import PARTS
 from tests.training.golden import SHARED
 from workers.training.cohort import Cohort, form_cohort
 from workers.training.loop import Epoch, Trained, all_logits, train
@@ -61,9 +62,8 @@ class Adult:
         specs: list[ResolvedSpec] = [self._specs[member] for member in members]
         cohort: Cohort = form_cohort(self._prepared, self._facts, specs, torch.device("cpu"), self._folder)
         features, labels = self._prepared.features.to(dtype), self._prepared.labels
-        learnt, validation, test = (
-            Rows(features[span], labels[span]) for span in map(self._prepared.span, ("train", "validation", "test"))
-        )
+        spans = [self._prepared.span(part) for part in PARTS]
+        learnt, validation, test = (Rows(features[span], labels[span]) for span in spans)
         plans = [cohort.plan(spec) for spec in specs]
         epochs: dict[int, int] = {}
         ends: dict[int, torch.Tensor] = {}

@@ -18,6 +18,7 @@ from workers.training.errors import UnusableData
 from workers.training.loop import Pace, Trained, batch_rows
 from workers.training.pilot import Settled, settle
 from workers.training.population import Plan
+from workers.training.precision import note_on_slow, precision_of
 from workers.training.prepared import Prepared
 from workers.training.subject import Subject
 from workers.training.validation import FEWEST_STOPPING_ROWS
@@ -83,6 +84,8 @@ class Cohort:
         asked = spec.training.early_stopping
         if asked is not None and asked != self._stopping(spec):
             notes.append(f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows")
+        slow = note_on_slow(spec.training.precision, self.device)
+        notes += [] if slow is None else [slow]
         return notes if self.settled.choice is None else [*notes, self.settled.choice.note]
 
     def ending_notes(self, spec: ResolvedSpec, trained: Trained) -> list[str]:
@@ -103,7 +106,7 @@ class Cohort:
         return Resolved(
             learner=self.settled.learner,
             device=str(self.device),
-            precision="float32",
+            precision=self.pace.precision,
             cohort_size=self.members,
             notes=self.notes(spec),
             environment=Environment(
@@ -137,6 +140,7 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
             epochs=first.training.max_epochs,
             batch_size=min(rows, first.training.batch_size or batch_rows(rows)),
             schedule=first.training.schedule,
+            precision=precision_of(first.training.precision, device),
         ),
         device=device,
         members=len(specs),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterweight.contracts.jobs import Schedule
+from counterweight.contracts.jobs import Precision, Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from workers.training.errors import Diverged
 from workers.training.networks import Architecture, Blocks, padded
@@ -38,6 +38,7 @@ class Pace:
     epochs: int
     batch_size: int
     schedule: Schedule
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class _Course:
         device, self._dtype = training.features.device, _dtype_of(training.features)
         self._weights = None if training.weights is None else training.weights.to(device, self._dtype)
         draws = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DRAWS)) for plan in in_order]
-        self._population = Population(network, in_order, start.to(device, self._dtype), draws)
+        self._population = Population(network, in_order, start.to(device, self._dtype), draws, pace.precision)
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
         self._watches = [Watch(plan.stopping) for plan in plans]
         self._best: dict[int, tuple[Tensor, LossTerms]] = {}

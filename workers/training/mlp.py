@@ -115,7 +115,7 @@ def perceptrons(
         if draws is not None and dropout > 0:
             hidden = hidden * kept(hidden, dropout, draws)
     is_cosine = len(biases) == len(inner)
-    outputs = torch.bmm(directions(head, 2), directions(hidden, 1)) if is_cosine else _product(head, hidden) + biases[-1]
+    outputs = cosines(head, hidden) if is_cosine else _product(head, hidden) + biases[-1]
     return (outputs[..., :rows] if spare else outputs).transpose(1, 2)
 
 
@@ -125,7 +125,8 @@ class _Hidden(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor, hidden: Tensor) -> Tensor:
         outputs = _product(weight, hidden).add_(bias).relu_()
-        ctx.save_for_backward(weight, hidden, outputs)
+        # Where products are rounded, the backward pass, which is outside of that, takes the same numbers.
+        ctx.save_for_backward(weight.to(outputs.dtype), hidden.to(outputs.dtype), outputs)
         return outputs
 
     @staticmethod
@@ -164,14 +165,21 @@ class _Narrow(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, bias: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(hidden, weight)
-        return torch.baddbmm(bias.transpose(1, 2), weight.transpose(1, 2), hidden.transpose(1, 2)).transpose(1, 2)
+        # The bias is added and not handed to the product, which would round it where products are rounded.
+        return (torch.bmm(weight.transpose(1, 2), hidden.transpose(1, 2)) + bias.transpose(1, 2)).transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, Tensor]:
         gradient: Tensor = gradients[0]
-        hidden, weight = ctx.saved_tensors
+        hidden, weight = (saved.to(gradient.dtype) for saved in ctx.saved_tensors)
         of_weight = torch.bmm(gradient.transpose(1, 2), hidden).transpose(1, 2)
         return gradient.sum(1, keepdim=True), torch.bmm(gradient, weight.transpose(1, 2)), of_weight
+
+
+def cosines(head: Tensor, features: Tensor) -> Tensor:
+    """Return the cosines (K, C, N) of features (K, F, N) and weights (K, C, F), not rounded ever: a loss may scale them up."""
+    with torch.autocast(features.device.type, enabled=False):
+        return torch.bmm(directions(head, 2), directions(features.to(head.dtype), 1))
 
 
 def directions(vectors: Tensor, dim: int) -> Tensor:

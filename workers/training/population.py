@@ -1,6 +1,7 @@
 """K networks trained by one program: one vector of parameters, one fused optimiser, nothing of one member in another."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from counterweight.contracts.jobs import EarlyStopping, Optimizer
+from counterweight.contracts.jobs import EarlyStopping, Optimizer, Precision
 from counterweight.contracts.terms import LossTerms
 from workers.training.loss import StackedTerms, example_loss
 from workers.training.momentum import Momentum
@@ -53,8 +54,19 @@ class Population:
     member: a product takes a block of all members as it lies.
     """
 
-    def __init__(self, network: Architecture, plans: Sequence[Plan], parameters: Tensor, draws: Sequence[torch.Generator]) -> None:
+    def __init__(
+        self,
+        network: Architecture,
+        plans: Sequence[Plan],
+        parameters: Tensor,
+        draws: Sequence[torch.Generator],
+        precision: Precision = "float32",
+    ) -> None:
         self._network = network
+        # The network alone: its loss, its weights and what moves them keep their own digits.
+        self._rounding: AbstractContextManager[object] = (
+            torch.autocast(parameters.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+        )
         self._steps = 0
         views = network.views(parameters)
         start = torch.zeros(parameters.numel(), dtype=parameters.dtype, device=parameters.device)
@@ -88,7 +100,9 @@ class Population:
         much each example's loss counts; their mean over all training rows is 1. The loss of a member of several voices is the mean of
         theirs: each learns for itself.
         """
-        losses = _voices_loss(self._network.outputs(self._blocks, inputs, self._draws), targets, self._stacked)
+        with self._rounding:
+            logits = self._network.outputs(self._blocks, inputs, self._draws)
+        losses = _voices_loss(logits, targets, self._stacked)
         if weights is not None:
             losses = losses * stacked(weights, len(losses))
         share = losses.new_full((), 1 / targets.shape[-1]).expand(losses.shape)

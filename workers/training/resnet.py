@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workers.training.augmentation import Augmentation, augmented
-from workers.training.mlp import directions, narrow
+from workers.training.mlp import cosines, narrow
 from workers.training.networks import Architecture, Block, Blocks, stacked
 
 _MOMENTUM, _EPSILON = 0.1, 1e-5
@@ -101,7 +101,7 @@ class ResnetNetwork(Architecture):
         # Not by a pooling layer, whose gradient on a GPU comes out differently each time.
         pooled = hidden.mean(dim=(2, 3)).view(-1, stack.members, self.features).transpose(0, 1)
         if self.cosine:
-            return torch.bmm(directions(pooled, 2), directions(blocks["head.weight"], 1))[:, None]
+            return cosines(blocks["head.weight"].transpose(1, 2), pooled.transpose(1, 2)).transpose(1, 2)[:, None]
         return narrow(blocks["head.bias"], pooled, blocks["head.weight"])[:, None]
 
     def _units(self) -> list[_Unit]:
