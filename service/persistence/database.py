@@ -66,7 +66,13 @@ def _postgres_engine(url: str) -> Engine:
         connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_TRANSACTION_S}s'")
         connection.commit()
 
+    def leave_pipeline(_connection: Any, cursor: Any, _statement: str, _parameters: Any, _context: Any, executemany: bool) -> None:
+        # Many rows go out as a pipeline, and a transaction whose last word came that way is not ended for its silence.
+        if executemany:
+            cursor.connection.execute("SELECT")
+
     event.listen(engine, "connect", configure)
+    event.listen(engine, "after_cursor_execute", leave_pipeline)
     return engine
 
 

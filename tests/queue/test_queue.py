@@ -4,7 +4,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from service.domain.errors import LostClaim
@@ -180,14 +180,16 @@ def test_a_file_being_read_is_not_given_to_a_second_reader(database: Database) -
         assert second is None
 
 
+@pytest.mark.parametrize("many", [1, 2], ids=["after one row", "after a pipeline of rows"])
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_transaction_whose_process_was_stopped_keeps_no_locks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_whose_process_was_stopped_keeps_no_locks(database_url: str, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.persistence.database.SILENT_TRANSACTION_S", 1)
     with closing(Database(database_url)) as stopped, closing(Database(database_url)) as rescuer:
         with stopped.write() as session:
             agent = _agent(session, "agt_1")
         unfinished = stopped._writes()
-        agents.beat(unfinished, agent, NOW)
+        statement = text("UPDATE agents SET beat = beat + :by WHERE id = :id")
+        unfinished.execute(statement, [{"id": agent, "by": 1}] * many)
 
         with rescuer.write() as session:
             agents.retire(session, agent, "lost", NOW)
