@@ -1,4 +1,4 @@
 """The history of the schema, as Alembic revisions."""
 
-HEAD = "0010"
+HEAD = "0011"
 """The newest of `versions`: what this release needs."""

@@ -12,7 +12,7 @@ from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.queue import ProjectLimits
 from service.domain import admission
 from service.domain.admission import Load
-from service.persistence.tables import Job, Project
+from service.persistence.tables import IS_QUEUED, Job, Project
 
 
 def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]:
@@ -21,6 +21,7 @@ def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]
         "device": spec.resources.device,
         "min_gpu_memory_gb": spec.resources.min_gpu_memory_gb,
         "priority": spec.priority,
+        "seed": spec.training.seed,
         "turn": admission.turn(created_at, spec.priority),
     }
 
@@ -28,7 +29,7 @@ def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]
 def loads(session: Session) -> list[Load]:
     """Return what each project has in hand, and whether something of it waits."""
     # Scalars, each a single step into an index: as a join, all that waits would be read.
-    queued = (Job.project_id == Project.id) & (Job.state == "queued")
+    queued = (Job.project_id == Project.id) & IS_QUEUED
     first = select(Job.turn).where(queued).order_by(Job.turn, Job.id).limit(1).scalar_subquery()
     last = select(func.max(Job.started_at)).where(Job.project_id == Project.id).scalar_subquery()
     held = _held(session, Job.agent_id.is_not(None))

@@ -16,7 +16,7 @@ from service.domain.admission import GB, Load, Pace, Slot
 from service.domain.cursors import cursor_after
 from service.domain.errors import Invalid
 from service.persistence.admission import limits, loads
-from service.persistence.tables import Agent, Job
+from service.persistence.tables import IS_QUEUED, Agent, Job
 
 NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
 NO_GPU = "no connected worker has a GPU, and the job asks for one; start one on a host that has, or leave the device `auto`"
@@ -52,7 +52,7 @@ class Line:
         self.slots = [Slot(slot.device, slot.gpu_memory_bytes) for slot in ready]
         self.loads = {load.project_id: load for load in loads(session)}
         self.can_run = self._can_run()
-        counted = select(Job.project_id, func.count()).where(Job.state == "queued", self.can_run).group_by(Job.project_id)
+        counted = select(Job.project_id, func.count()).where(IS_QUEUED, self.can_run).group_by(Job.project_id)
         self.waiting = {project_id: count for project_id, count in session.execute(counted)}
         self.pace = _pace(session)
 
@@ -122,7 +122,7 @@ def page(session: Session, project_id: str, after: str | None, limit: int, now: 
 
     A job that has left the queue has kept its turn: the page after it begins where it was.
     """
-    query = select(Job).where(Job.project_id == project_id, Job.state == "queued").order_by(Job.turn, Job.id).limit(limit + 1)
+    query = select(Job).where(Job.project_id == project_id, IS_QUEUED).order_by(Job.turn, Job.id).limit(limit + 1)
     if after is not None:
         last = session.execute(select(Job.turn, Job.id).where(Job.id == after, Job.project_id == project_id)).first()
         if last is None:
@@ -135,7 +135,7 @@ def page(session: Session, project_id: str, after: str | None, limit: int, now: 
     return QueuePage(
         data=[_queued(job, stand[job.id]) for job in found[:limit]],
         next=cursor_after(found[limit - 1].id) if len(found) > limit else None,
-        queued=session.scalar(select(func.count()).where(Job.project_id == project_id, Job.state == "queued")) or 0,
+        queued=session.scalar(select(func.count()).where(Job.project_id == project_id, IS_QUEUED)) or 0,
         running=own.running,
         slots=len(line.slots),
         busy=sum(load.trainers for load in line.loads.values()),
@@ -151,7 +151,7 @@ def place_of_new(session: Session, project_id: str, spec: ResolvedSpec, now: dat
     """Return where a job would stand that were submitted now."""
     line = Line(session, now)
     turn = admission.turn(now, spec.priority)
-    before = Job.project_id == project_id, Job.state == "queued", line.can_run, Job.turn <= turn
+    before = Job.project_id == project_id, IS_QUEUED, line.can_run, Job.turn <= turn
     own = session.scalar(select(func.count()).where(*before)) or 0
     return line.place(Wish(project_id, spec.resources.device, spec.resources.min_gpu_memory_gb, own))
 
@@ -160,7 +160,7 @@ def _places_in_projects(session: Session, line: Line, jobs: Sequence[Job]) -> di
     """Return how many of its own project go before each job; the line is read no further than to the last of them."""
     last_turn, last_id = max((job.turn, job.id) for job in jobs)
     before = func.sum(case((line.can_run, 1), else_=0)).over(partition_by=Job.project_id, order_by=(Job.turn, Job.id), rows=(None, -1))
-    up_to = Job.project_id.in_({job.project_id for job in jobs}), Job.state == "queued", tuple_(Job.turn, Job.id) <= (last_turn, last_id)
+    up_to = Job.project_id.in_({job.project_id for job in jobs}), IS_QUEUED, tuple_(Job.turn, Job.id) <= (last_turn, last_id)
     ranked = select(Job.id.label("id"), before.label("before")).where(*up_to).subquery()
     wanted = ranked.c.id.in_([job.id for job in jobs])
     return {job_id: place or 0 for job_id, place in session.execute(select(ranked.c.id, ranked.c.before).where(wanted))}

@@ -11,7 +11,7 @@ from counterweight.contracts.projects import NewProject, ProjectPatch, ProjectVi
 from service.domain.errors import NotFound
 from service.persistence import event_log
 from service.persistence.admission import limits, loads
-from service.persistence.tables import Job, Project
+from service.persistence.tables import IS_QUEUED, Job, Project
 
 
 def add(session: Session, new: NewProject, now: datetime) -> Project:
@@ -57,7 +57,7 @@ def page(session: Session, after: str | None, limit: int) -> list[Project]:
 def views(session: Session, found: Sequence[Project]) -> list[ProjectView]:
     """Return projects as the service answers them."""
     in_hand = {load.project_id: load for load in loads(session)}
-    counted = select(Job.project_id, func.count()).where(Job.state == "queued", Job.project_id.in_([project.id for project in found]))
+    counted = select(Job.project_id, func.count()).where(IS_QUEUED, Job.project_id.in_([project.id for project in found]))
     queued = {project_id: count for project_id, count in session.execute(counted.group_by(Job.project_id))}
     return [
         ProjectView(

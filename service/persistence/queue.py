@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import JSON, delete, func, select, type_coerce
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -21,13 +21,10 @@ from service.domain.admission import GB, Load, in_turn
 from service.domain.cohorts import even_share
 from service.domain.errors import LostClaim
 from service.persistence import admission, event_log, events
-from service.persistence.tables import Agent, Attempt, Dataset, Job, MetricPoint, Series, Study
+from service.persistence.tables import IS_QUEUED, Agent, Attempt, Dataset, Job, MetricPoint, Series, Study
 
 MAX_INGEST_CRASHES = 3
 COUNTED_ROUNDS = 4
-
-LOOKED_AT = 16
-"""So many times as many jobs as a cohort takes are looked at for those of the same seed."""
 
 Work = TypeVar("Work", Job, Dataset, Study)
 
@@ -97,7 +94,7 @@ def _fitting(devices: Sequence[str], gpu_bytes: int | None, load: Load) -> Colum
 def _best(session: Session, project_id: str, fitting: ColumnElement[bool], now: datetime) -> Job | None:
     return session.scalar(
         select(Job)
-        .where(Job.project_id == project_id, Job.state == "queued", fitting, _may_start(now))
+        .where(Job.project_id == project_id, IS_QUEUED, fitting, _may_start(now))
         # A turn hangs on the time of submission, not of coming back: a job that comes back keeps its place.
         .order_by(Job.turn, Job.id)
         .limit(1)
@@ -135,17 +132,18 @@ def _companions(session: Session, best: Job, most: int, shares: int, now: dateti
         most = min(most, best.cohort_limit - 1)
     if best.cohort_key is None or most < 1:
         return []
-    alike = (Job.state == "queued", Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
-    fitting = select(Job.id).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit), _may_start(now)).order_by(Job.id)
+    alike = (IS_QUEUED, Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
+    fitting = select(Job).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit), _may_start(now))
     # Of a long queue the beginning: where so many rounds wait, a share is hardly less than all that a pack may hold.
-    counted = fitting.limit(COUNTED_ROUNDS * shares * (most + 1) - 1).subquery()
+    counted = fitting.with_only_columns(Job.id).limit(COUNTED_ROUNDS * shares * (most + 1) - 1).subquery()
     waiting = session.scalar(select(func.count()).select_from(counted)) or 0
     most = even_share(1 + waiting, most + 1, shares) - 1
-    seed = type_coerce(Job.spec, JSON())[("training", "seed")].as_float()
-    # Of the first in line only: looking at the seeds of thousands would take long.
-    near = select(Job).where(Job.id.in_(fitting.limit(LOOKED_AT * most).scalar_subquery()), *alike)
-    ordered = near.order_by(seed != best.spec.training.seed, Job.id)
-    return session.scalars(ordered.limit(most).with_for_update(skip_locked=True)).all()
+    found: list[Job] = []
+    # Two questions, each answered in the order of the index: in one, all that could come along would be sorted.
+    for seeds in (Job.seed == best.seed, Job.seed != best.seed):
+        few = fitting.where(seeds).order_by(Job.seed, Job.id).limit(most - len(found))
+        found += session.scalars(few.with_for_update(skip_locked=True)).all() if len(found) < most else []
+    return found
 
 
 def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: datetime) -> None:

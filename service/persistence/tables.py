@@ -2,7 +2,19 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from counterweight.contracts.datasets import ClassShare, Column, DatasetFormat, DatasetKind, DatasetOptions, DatasetState
@@ -216,6 +228,7 @@ class Job(Leased, Table):
     # Queued jobs of one key can be trained together; one without trains alone, and none has more companions than its limit allows.
     cohort_key: Mapped[str | None]
     cohort_limit: Mapped[int | None]
+    seed: Mapped[int] = mapped_column(BigInteger, default=0)
     cohort_id: Mapped[str | None] = mapped_column(index=True)
     state: Mapped[JobState] = mapped_column(String())
     phase: Mapped[Phase] = mapped_column(String())
@@ -267,15 +280,18 @@ class Job(Leased, Table):
         Index("ix_jobs_finished", "finished_at"),
         Index(
             "ix_jobs_cohorts",
-            "cohort_key",
-            "priority",
-            "id",
+            *("cohort_key", "priority", "seed", "id"),
             postgresql_where=text("state = 'queued'"),
             sqlite_where=text("state = 'queued'"),
         ),
         CheckConstraint("state IN ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')", name="state"),
         CheckConstraint("(agent_id IS NOT NULL) = (state IN ('running', 'cancelling'))", name="held"),
     )
+
+
+IS_QUEUED = Job.state == literal_column("'queued'", String())
+"""Written out in every statement: PostgreSQL plans a statement that it was sent often without its values, and would then not know
+that the indices over queued jobs will do."""
 
 
 class Attempt(Table):
