@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 import threading
+import time
+from pathlib import Path
 
 from counterweight import logs
 from counterweight.settings import MISCONFIGURED, read_server_settings
-from service.persistence import locks, revision, starting
+from service.persistence import datasets, locks, revision, starting
 from service.persistence.database import Database
 from service.persistence.files import Files
 from workers import devices, home
@@ -18,6 +20,17 @@ logger = logging.getLogger(__name__)
 
 PREDECESSOR_TIMEOUT_S = 15
 SCHEMA_TIMEOUT_S = 60
+RECORD_TIMEOUT_S = 5
+
+NO_RECORD = (
+    "there is no record at %s, so nothing to work for. On the host of the service, give this worker the home of `counterweight serve "
+    "--workers 0`. On another host it needs the service's PostgreSQL database, COUNTERWEIGHT_DATABASE_URL=postgresql+psycopg://…, and a "
+    "folder that both hosts mount, COUNTERWEIGHT_FILES_URL=file:///…; SQLite serves one host only"
+)
+OTHER_FILES = (
+    "the record names the file %s, and it is not in %s: this is not the folder that the service uses. Set COUNTERWEIGHT_FILES_URL to that "
+    "folder, which every host must mount"
+)
 
 
 def main() -> int:
@@ -26,6 +39,9 @@ def main() -> int:
     if "--supervised" in sys.argv:
         # Before all that may wait: nobody would end an orphan that waits.
         threading.Thread(target=_die_with_supervisor, daemon=True).start()
+    elif settings.embedded_database is not None and not _comes_to_be(settings.embedded_database):
+        logger.error(NO_RECORD, settings.embedded_database)
+        return MISCONFIGURED
     try:
         lock = locks.hold(settings.home / "agent.lock", PREDECESSOR_TIMEOUT_S)
         if lock is None:
@@ -34,6 +50,11 @@ def main() -> int:
         database = Database(settings.sqlalchemy_url)
         revision.wait_until_current(database, SCHEMA_TIMEOUT_S if settings.is_embedded else 0)
         files, name = Files(settings.files_folder), home.identity(settings.home)
+        with database.read() as session:
+            absent = datasets.absent_source(session, files)
+        if absent is not None:
+            logger.error(OTHER_FILES, absent, settings.files_folder)
+            return MISCONFIGURED
     except starting.OBSTACLES as error:
         return starting.explain(error, settings)
     # Children inherit the environment, and it names the database and its password.
@@ -46,6 +67,14 @@ def main() -> int:
     database.close()
     lock.close()
     return 0
+
+
+def _comes_to_be(record: Path) -> bool:
+    """Whether the service's database is there, or is made within the time that a service takes to start beside us."""
+    deadline = time.monotonic() + RECORD_TIMEOUT_S
+    while not record.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return record.exists()
 
 
 def _die_with_supervisor() -> None:

@@ -15,6 +15,7 @@ from service.domain.editing import merged_labels
 from service.domain.errors import Invalid, NotFound, NotReady
 from service.domain.versions import ANY, Expected
 from service.persistence import events
+from service.persistence.files import Files
 from service.persistence.tables import Dataset
 
 
@@ -37,6 +38,12 @@ def options_digest(options: DatasetOptions) -> str:
 def source_path(dataset_id: str) -> str:
     """Where the uploaded bytes of a dataset lie, under the files' root."""
     return f"datasets/{dataset_id}/source"
+
+
+def absent_source(session: Session, files: Files) -> str | None:
+    """Return the file of the newest dataset, as recorded, if it is not among `files`: they are another service's, or not mounted."""
+    newest = session.scalar(select(Dataset.source_path).order_by(Dataset.id.desc()).limit(1))
+    return None if newest is None or files.path(newest).exists() else newest
 
 
 def get(session: Session, project_id: str, dataset_id: str) -> Dataset:

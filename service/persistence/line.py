@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from statistics import fmean
 
 from sqlalchemy import case, func, select, tuple_
@@ -44,7 +45,7 @@ class Line:
     """All that waits and all that could take it, as of now."""
 
     def __init__(self, session: Session, now: datetime) -> None:
-        self._now = now
+        self._session, self._now = session, now
         living = select(Agent.slots, Agent.draining_at).where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT)
         workers = session.execute(living).all()
         self.has_workers = bool(workers)
@@ -52,15 +53,13 @@ class Line:
         self.slots = [Slot(slot.device, slot.gpu_memory_bytes) for slot in ready]
         self.loads = {load.project_id: load for load in loads(session)}
         self.can_run = self._can_run()
-        counted = select(Job.project_id, func.count()).where(IS_QUEUED, self.can_run).group_by(Job.project_id)
-        self.waiting = {project_id: count for project_id, count in session.execute(counted)}
-        self.pace = _pace(session)
 
     def place(self, wish: Wish) -> QueueView:
         """Return where a job stands."""
         own = self.loads[wish.project_id]
         fitting = [slot for slot in self.slots if slot.fits(wish.device, wish.min_gpu_memory_gb)]
-        others = [(load, self.waiting.get(load.project_id, 0)) for load in self.loads.values() if load is not own]
+        rivals = [load for load in self.loads.values() if load is not own and load.first_turn is not None]
+        others = [(load, self.waiting.get(load.project_id, 0)) for load in rivals]
         ahead = admission.ahead(own, wish.own, others)
         on_gpu = wish.device != "cpu" and bool(fitting) and all(slot.has_gpu for slot in fitting)
         blocked_by = [self._misfit(wish)] if not fitting else own.limits_reached(on_gpu=on_gpu)
@@ -69,6 +68,16 @@ class Line:
             blocked_by.append(f"waits until {wish.not_before:%Y-%m-%dT%H:%M:%SZ} before it is tried again: {wish.reason}")
             eta_s = None if eta_s is None else max(eta_s, (wish.not_before - self._now).total_seconds())
         return QueueView(position=ahead, eta_s=eta_s, blocked_by=blocked_by)
+
+    @cached_property
+    def waiting(self) -> dict[str, int]:
+        """How many jobs of each project wait that somebody could take; read only where several projects have some."""
+        counted = select(Job.project_id, func.count()).where(IS_QUEUED, self.can_run).group_by(Job.project_id)
+        return {project_id: count for project_id, count in self._session.execute(counted)}
+
+    @cached_property
+    def pace(self) -> Pace | None:
+        return _pace(self._session)
 
     def _eta_s(self, own: Load, wish: Wish, ahead: int, slots: int, *, on_gpu: bool) -> float | None:
         taken = sum(load.gpus if on_gpu else load.trainers for load in self.loads.values())

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from service.persistence import locks
+from service.persistence.database import Database
 from tests.client.conftest import BINARY, CommandLine
+from tests.factories import make_dataset
 from tests.server import Server
 
 
@@ -93,6 +95,26 @@ def test_an_api_without_its_database_says_so_at_each_try(apart: CommandLine) -> 
     assert "cannot reach postgresql+psycopg://127.0.0.1:9/record" in told[1]
     assert "starting it again" in told[2]
     assert process.returncode == 0
+
+
+def test_a_worker_without_a_record_is_told_what_one_on_this_and_on_another_host_needs(apart: CommandLine) -> None:
+    ended = apart.run("worker", "--home", "home")
+
+    assert ended.returncode == 78
+    assert f"no record at {apart.folder}/home/counterweight.db" in ended.stderr
+    assert "COUNTERWEIGHT_DATABASE_URL=postgresql+psycopg://" in ended.stderr
+    assert "COUNTERWEIGHT_FILES_URL" in ended.stderr
+    assert "SQLite serves one host only" in ended.stderr
+
+
+def test_a_worker_with_other_files_than_the_services_takes_no_work(apart: CommandLine, database_url: str, tmp_path: Path) -> None:
+    with closing(Database(database_url)) as database, database.write() as session:
+        dataset = make_dataset(session).source_path
+
+    ended = apart.run("worker", "--home", "home", database_url=database_url, files_url=f"file://{tmp_path}/elsewhere")
+
+    assert ended.returncode == 78
+    assert f"the record names the file {dataset}, and it is not in {tmp_path}/elsewhere" in ended.stderr
 
 
 def test_a_worker_that_waits_ends_with_its_supervisor(apart: CommandLine, tmp_path: Path) -> None:
