@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from counterweight.commands import datasets, jobs, keys, losses, processes, studies
+from counterweight.commands import datasets, jobs, keys, losses, processes, projects, queue, studies, workers
 from counterweight.commands.options import Output, Quiet
 
 app = typer.Typer(
@@ -21,6 +21,9 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(studies.app, name="studies")
 app.add_typer(losses.app, name="losses")
+app.command("queue")(queue.list_queue)
+app.add_typer(workers.app, name="workers")
+app.add_typer(projects.app, name="projects")
 app.add_typer(keys.app, name="keys")
 
 

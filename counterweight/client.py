@@ -8,13 +8,16 @@ from counterweight._resources.datasets import Datasets
 from counterweight._resources.jobs import Jobs
 from counterweight._resources.keys import Keys
 from counterweight._resources.losses import Losses
+from counterweight._resources.projects import Projects
+from counterweight._resources.queue import Queue
 from counterweight._resources.studies import Studies
+from counterweight._resources.workers import Workers
 from counterweight._transport import Transport
 from counterweight.contracts.losses import AnyLoss, one_of_each
 from counterweight.contracts.studies import StudySpec, StudyView
 from counterweight.settings import ClientSettings
 
-__all__ = ["Client", "Datasets", "Jobs", "Keys", "Losses", "Studies"]
+__all__ = ["Client", "Datasets", "Jobs", "Keys", "Losses", "Projects", "Queue", "Studies", "Workers"]
 
 
 class Client:
@@ -33,6 +36,9 @@ class Client:
         self.jobs = Jobs(self._transport)
         self.studies = Studies(self._transport)
         self.losses = Losses(self._transport)
+        self.queue = Queue(self._transport)
+        self.workers = Workers(self._transport)
+        self.projects = Projects(self._transport)
         self.keys = Keys(self._transport)
 
     def compare(

@@ -8,6 +8,7 @@ import typer
 
 from counterweight.commands.codes import INTERRUPTED
 from counterweight.commands.output import console
+from counterweight.commands.wording import place_in_words
 
 if TYPE_CHECKING:
     from counterweight.client import Client
@@ -54,8 +55,7 @@ def progress_line(job: "JobView") -> str:
     """Tell in one line where a job stands: `job_… running, training: epoch 12/200, validation/average_precision 0.91 (best 0.93 at 9)`."""
     line = f"{job.id} {job.state}"
     if job.state == "queued" and job.queue.position is not None:
-        line += ", next in the queue" if job.queue.position == 0 else f", {job.queue.position} before it in the queue"
-        line += "".join(f" ({obstacle})" for obstacle in job.queue.blocked_by)
+        line += f", {place_in_words(job.queue)}"
     if not job.is_terminal and job.phase != "waiting":
         line += f", {job.phase}"
     if job.progress is not None:

@@ -29,7 +29,7 @@ from counterweight.commands.options import (
 )
 from counterweight.commands.outcomes import FailIf, outcome, read_gates
 from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one
-from counterweight.commands.wording import measured
+from counterweight.commands.wording import measured, place_in_words
 
 if TYPE_CHECKING:
     from counterweight.contracts.jobs import JobPlan, JobView
@@ -210,8 +210,7 @@ def _plan(plan: "JobPlan") -> Cells:
         "notes": "; ".join(plan.loss.notes),
         "memory": f"{plan.memory.bytes / 1e6:,.0f} MB: {plan.memory.basis}",
         "time": time.basis if time.at_most_s is None else f"at most {time.at_most_s:,.0f} s: {time.basis}",
-        "ahead": str(plan.queue.position),
-        "blocked by": "; ".join(plan.queue.blocked_by),
+        "queue": place_in_words(plan.queue),
     }
 
 
@@ -220,6 +219,7 @@ def _details(job: "JobView") -> Cells:
     return {
         **_row(job),
         "phase": "" if job.is_terminal else job.phase,
+        "queue": place_in_words(job.queue) if job.state == "queued" else "",
         "reason": job.state_reason or "",
         "dataset": job.dataset.id,
         "learner": job.spec.learner.kind,

@@ -22,6 +22,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose or what for.")],
     scope: Annotated[Literal["read", "submit", "admin"], typer.Option(help="Each may do what the ones before it may.")] = "submit",
     expires_at: Annotated[str | None, typer.Option(help="When it ends, such as 2027-01-31T00:00:00Z; never when left out.")] = None,
+    project: Annotated[str | None, typer.Option(help="Whose key it is: the id of a project; your own when left out.")] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Write to the database of COUNTERWEIGHT_HOME or COUNTERWEIGHT_DATABASE_URL: the first key.")
     ] = False,
@@ -29,7 +30,7 @@ def create(
     quiet: Quiet = False,
 ) -> None:
     """Make a key. It is told this once."""
-    given = {"name": name, "scope": scope, "expires_at": expires_at}
+    given = {"name": name, "scope": scope, "project": project, "expires_at": expires_at}
     document = json.dumps({field: value for field, value in given.items() if value is not None})
     if offline:
         require_api()

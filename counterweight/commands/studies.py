@@ -28,6 +28,7 @@ from counterweight.commands.outcomes import FailStudyIf, read_study_gates, study
 from counterweight.commands.output import Cells, deletion_details, print_details, print_many, print_one
 from counterweight.commands.study_progress import follow, standing
 from counterweight.commands.study_report import print_study
+from counterweight.commands.wording import place_in_words
 
 if TYPE_CHECKING:
     from counterweight.client import Client
@@ -225,6 +226,5 @@ def _plan(plan: "StudyPlan") -> Cells:
         "notes": "; ".join(plan.notes),
         "memory": f"{plan.memory.bytes / 1e6:,.0f} MB: {plan.memory.basis}",
         "time": time.basis if time.at_most_s is None else f"at most {time.at_most_s:,.0f} s: {time.basis}",
-        "ahead": str(plan.queue.position),
-        "blocked by": "; ".join(plan.queue.blocked_by),
+        "queue": place_in_words(plan.queue),
     }

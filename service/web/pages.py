@@ -6,10 +6,10 @@ from starlette.responses import RedirectResponse
 from service.api.bodies import StrictRoute
 from service.api.dependencies import needs
 from service.domain.errors import NotFound
-from service.web import datasets, docs, jobs, losses, sign_in, studies
+from service.web import datasets, docs, jobs, losses, sign_in, studies, workers
 
 router = APIRouter()
-for part in (sign_in, jobs, studies, datasets, losses, docs):
+for part in (sign_in, jobs, studies, datasets, losses, workers, docs):
     router.include_router(part.router)
 
 rest = APIRouter(prefix="/ui", route_class=StrictRoute, dependencies=[Depends(needs("read"))], include_in_schema=False)

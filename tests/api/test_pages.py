@@ -3,11 +3,13 @@
 import json
 import re
 import shlex
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
 
 from counterweight.contracts.jobs import JobSpec
+from counterweight.contracts.workers import WorkerSlot
 from counterweight.settings import ServerSettings
 from service.api.app import make_app
 from service.persistence import keys
@@ -17,7 +19,7 @@ from service.persistence.tables import DEFAULT_PROJECT
 from service.web.samples import asked, samples_of
 from tests.api.conftest import Api
 from tests.api.test_guard import make_key
-from tests.factories import make_dataset, make_job, make_project
+from tests.factories import make_agent, make_dataset, make_job, make_project
 
 BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -36,7 +38,7 @@ def test_a_browser_is_sent_to_the_dashboard_and_a_program_is_not(api: Api) -> No
 
 
 @SQLITE
-@pytest.mark.parametrize("path", ["/ui/jobs", "/ui/studies", "/ui/datasets", "/ui/losses", "/ui/nothing"])
+@pytest.mark.parametrize("path", ["/ui/jobs", "/ui/studies", "/ui/datasets", "/ui/losses", "/ui/workers", "/ui/nothing"])
 def test_pages_run_nothing_but_our_own_scripts(api: Api, path: str) -> None:
     answer = api.get(path)
 
@@ -358,3 +360,23 @@ def test_a_form_that_is_none_is_refused(api: Api, content: bytes, kind: str | No
     headers = {"Content-Type": kind or "application/x-www-form-urlencoded"}
 
     assert api.post("/ui/sign-in", content=content, headers=headers).status_code == status
+
+
+@BOTH
+def test_the_page_of_workers_shows_who_trains_and_what_waits_for_what(api: Api, database: Database) -> None:
+    with database.write() as session:
+        agent = make_agent(session, beat_at=datetime.now(UTC), slots=[WorkerSlot(device="cuda:0", threads=1, gpu_memory_bytes=24 * 10**9)])
+        dataset = make_dataset(session)
+        make_job(session, dataset, state="running", agent=agent)
+        waiting = make_job(session, dataset, name="a big one", resources={"min_gpu_memory_gb": 40.0}).id
+
+    text, table = api.get("/ui/workers").text, api.get("/ui/jobs").text
+    drained = api.post(f"/ui/workers/{agent.id}/drain")
+
+    assert "cuda:0, 24.0 GB" in text
+    assert "a big one" in text
+    assert "no worker with 40 GB: the largest GPU of those connected has 24.0 GB" in text
+    assert (drained.status_code, drained.headers["location"]) == (303, "/ui/workers")
+    assert "draining" in api.get("/ui/workers").text.lower()
+    assert "no worker with 40 GB" in table
+    assert "draining" in api.get(f"/ui/jobs/{waiting}").text

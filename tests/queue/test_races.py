@@ -17,7 +17,7 @@ from service.persistence.tables import Attempt, Job, Project
 from tests.factories import START, make_agent, make_dataset, make_job, make_project
 
 JOBS, AGENTS = 5_000, 2
-LIMIT, PACK = 11, 8
+LIMIT, PACK = 30, 20
 
 
 def _queue_jobs(session: Session, count: int) -> list[str]:

@@ -108,6 +108,7 @@ class World:
             f"/ui/studies/{self.study_id}/spec",
             "/ui/datasets",
             "/ui/losses",
+            "/ui/workers",
             "/ui/sign-in",
             *datasets,
             *jobs,

@@ -59,7 +59,7 @@ function showTab(tab) {
 
 /* Keys. */
 
-const PLACES = { j: "/ui/jobs", s: "/ui/studies", d: "/ui/datasets", l: "/ui/losses" };
+const PLACES = { j: "/ui/jobs", s: "/ui/studies", d: "/ui/datasets", l: "/ui/losses", w: "/ui/workers" };
 let wentAt = -Infinity;
 
 document.addEventListener("keydown", (event) => {
