@@ -1,8 +1,8 @@
 """How much faster K networks train in one stack than one after another, by their width and batch, and what the service's packs make of it.
 
 `python -m benchmarks.cohort_grid` takes two hidden layers over 112 inputs, 20,480 rows, on one thread, as a processor's slot has. Both arms
-are `train` itself, with clipping, averages and two seeds among the members as a study's share of them has; validation is left out, for it
-costs each member the same. They take turns, and the ratio is that of their medians. `--full` takes all sizes and not only the packs.
+are `train` itself, with clipping, averages and eight members to a seed as a study of eight losses has; validation is left out, for it costs
+each member the same. They take turns, and the ratio is that of their medians. `--full` takes all sizes and not only the packs.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -82,41 +81,46 @@ def _rows_per_s(cell: Cell, seconds: float) -> str:
 
 def _seconds(cells: list[Cell]) -> list[tuple[Cell, float]]:
     """Return the median seconds of an epoch of each cell; they take turns, and their first epochs do not count."""
-    arms = [_epochs(cell) for cell in cells]
+    arms = [Epochs(cell, torch.device("cpu")) for cell in cells]
     taken: list[list[float]] = [[] for _ in cells]
     for _ in range(ROUNDS + 1):
         for arm, seconds in zip(arms, taken, strict=True):
             started = time.perf_counter()
-            next(arm)
+            arm.one()
             seconds.append(time.perf_counter() - started)
     return [(cell, statistics.median(seconds[1:])) for cell, seconds in zip(cells, taken, strict=True)]
 
 
-def _epochs(cell: Cell) -> Iterator[None]:
-    """Train the members; yield after each epoch of all of them."""
-    generator = torch.Generator().manual_seed(0)
-    labels = (torch.rand(ROWS, generator=generator) < 0.2).long()
-    rows = Rows(torch.randn(ROWS, INPUTS, generator=generator) + 0.2 * labels[:, None], labels)
-    counts = ClassCounts(("no", "yes"), tuple(torch.bincount(labels).tolist()), positive=1)
-    plans = [
-        Plan(
-            terms=loss.terms(counts),
-            bias=tuple(initial_logits(loss, counts)),
-            learning_rate=1e-3,
-            weight_decay=1e-4,
-            ema=0.99,
-            seed=seed,
-            stopping=None,
-            positive=1,
-        )
-        for seed, loss in itertools.islice(itertools.product(range(SEEDS), LOSSES * 2), cell.members)
-    ]
-    pace = Pace(epochs=1000, batch_size=cell.batch, schedule="flat_cosine")
-    events = train(MlpNetwork(inputs=INPUTS, classes=2, hidden=(cell.width, cell.width)), plans, pace, rows, None, lambda _: False)
-    while True:
-        for _ in plans:
-            assert isinstance(next(events), Epoch)
-        yield
+class Epochs:
+    """The members of a cell in training, on a device."""
+
+    def __init__(self, cell: Cell, device: torch.device) -> None:
+        generator = torch.Generator().manual_seed(0)
+        labels = (torch.rand(ROWS, generator=generator) < 0.2).long()
+        features = torch.randn(ROWS, INPUTS, generator=generator) + 0.2 * labels[:, None]
+        counts = ClassCounts(("no", "yes"), tuple(torch.bincount(labels).tolist()), positive=1)
+        self._members = [_plan(LOSSES[member % len(LOSSES)], counts, member // 8 % SEEDS) for member in range(cell.members)]
+        network = MlpNetwork(inputs=INPUTS, classes=2, hidden=(cell.width, cell.width))
+        pace = Pace(epochs=1000, batch_size=cell.batch, schedule="flat_cosine")
+        self._events = train(network, self._members, pace, Rows(features.to(device), labels.to(device)), None, lambda _: False)
+
+    def one(self) -> None:
+        """Train all members for one epoch."""
+        for _ in self._members:
+            assert isinstance(next(self._events), Epoch)
+
+
+def _plan(loss: AnyLoss, counts: ClassCounts, seed: int) -> Plan:
+    return Plan(
+        terms=loss.terms(counts),
+        bias=tuple(initial_logits(loss, counts)),
+        learning_rate=1e-3,
+        weight_decay=1e-4,
+        ema=0.99,
+        seed=seed,
+        stopping=None,
+        positive=1,
+    )
 
 
 if __name__ == "__main__":

@@ -42,3 +42,15 @@ def test_with_amx_or_without_avx512_nothing_is_changed(monkeypatch: pytest.Monke
     products.use_widest_products()
 
     assert products.ONEDNN.fp32_precision == before
+
+
+def test_a_gpu_multiplies_by_its_tensor_cores_and_a_processor_as_before() -> None:
+    fine, one = torch.full((64, 64), 1 + 2**-12), torch.eye(64)
+    before = torch.backends.cuda.matmul.fp32_precision, products.CONVOLUTIONS.fp32_precision
+    try:
+        products.use_tensor_cores()
+
+        assert torch.backends.cuda.matmul.fp32_precision == products.CONVOLUTIONS.fp32_precision == "tf32"
+        assert torch.equal(fine @ one, fine)
+    finally:
+        torch.backends.cuda.matmul.fp32_precision, products.CONVOLUTIONS.fp32_precision = before

@@ -17,6 +17,7 @@ from workers.training.errors import Diverged
 from workers.training.networks import Architecture, Blocks, padded
 from workers.training.population import Plan, Population, derived_seed
 from workers.training.rows import Rows, Source
+from workers.training.stepping import Stepper
 from workers.training.validation import Watch, validation_values
 
 CANCEL_POLL_S = 0.5
@@ -115,7 +116,7 @@ def train(
             yield from course.judge(epoch)
         if not course.active:
             return
-        course.compact()
+        course.compact(epoch)
 
 
 class _Course:
@@ -143,6 +144,7 @@ class _Course:
         self._weights = None if training.weights is None else training.weights.to(device, self._dtype)
         draws = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DRAWS)) for plan in in_order]
         self._population = Population(network, in_order, start.to(device, self._dtype), draws, pace.precision)
+        self._stepper = Stepper(self._population, self._source, training.labels, self._weights)
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
         self._watches = [Watch(plan.stopping) for plan in plans]
         self._best: dict[int, tuple[Tensor, LossTerms]] = {}
@@ -157,12 +159,11 @@ class _Course:
         due = {member for member in self._waiting & self.active if epoch == (self._plans[member].deferred_from or last_fifth)}
         if due:
             yield from self._defer(due, epoch - 1)
-        self._order, labels, weights = self._shuffle(), self._training.labels, self._weights
+        self._order, before = self._shuffle(), (epoch - 1) * self._batches
         self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=self._order.device)
         for batch, index in enumerate(self._order.tensor_split(self._cuts, dim=1)):
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
-            inputs, counts = self._source.take(index), None if weights is None else weights.take(index)
-            self._sums[batch] = self._population.step(inputs, labels.take(index), rate, counts)
+            self._sums[batch] = self._stepper.step(index, rate, before + batch + 1)
             if time.monotonic() - self._polled > CANCEL_POLL_S:
                 yield from self._withdraw()
                 if not self.active:
@@ -207,12 +208,13 @@ class _Course:
             return {}
         return validation_values(logits.astype(np.float64, copy=False), self._validation[1], terms, plan.positive)
 
-    def compact(self) -> None:
-        """Drop the members that are done once they are more than half: until then they cost less than a rebuilt stack."""
-        if 2 * len(self.active) >= len(self._stack):
+    def compact(self, epoch: int) -> None:
+        """Drop the members that are done once they are half: until then they cost less than a rebuilt stack."""
+        if 2 * len(self.active) > len(self._stack):
             return
         places = [place for place, member in enumerate(self._stack) if member in self.active]
-        self._population.keep(places)
+        self._population.keep(places, epoch * self._batches)
+        self._stepper.forget()
         self._stack = [self._stack[place] for place in places]
 
     def _defer(self, members: set[int], epoch: int) -> Iterator[Event]:
@@ -226,6 +228,7 @@ class _Course:
                 yield Deferred(member, epoch)
         self._waiting -= members
         self._population.use(terms)
+        self._stepper.forget()
 
     def _check_first_losses(self) -> None:
         """Raise RuntimeError where the first step's loss is not that of the constant first prediction: something is miswired."""

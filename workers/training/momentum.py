@@ -24,7 +24,7 @@ class Momentum:
     steps: list[Tensor]
 
     @torch.no_grad()
-    def step(self, gradients: list[Tensor], rate: float) -> None:
+    def step(self, gradients: list[Tensor], rate: float | Tensor) -> None:
         torch._foreach_mul_(self.means, _MOMENTUM)
         torch._foreach_add_(self.means, gradients)
         if self.weight_decay:

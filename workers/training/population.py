@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from workers.training.momentum import Momentum
 from workers.training.networks import Architecture, stacked
 
 CLIP_NORM = 1.0
+
+Number: TypeAlias = float | Tensor
+"""A number of a step that the host knows, or that lies in a tensor () on the device, where it can change without the host."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +71,17 @@ class Population:
         self._rounding: AbstractContextManager[object] = (
             torch.autocast(parameters.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
         )
-        self._steps = 0
         views = network.views(parameters)
         start = torch.zeros(parameters.numel(), dtype=parameters.dtype, device=parameters.device)
         for name, block in network.blocks_of(start, len(plans)).items():
             block.copy_(views[name])
-        self._settle(plans, [plan.terms for plan in plans], draws, [start, start.clone(), torch.zeros_like(start), torch.zeros_like(start)])
+        numbers = [start, start.clone(), torch.zeros_like(start), torch.zeros_like(start)]
+        self._settle(plans, [plan.terms for plan in plans], draws, numbers, steps=0)
 
     def _settle(
-        self, plans: Sequence[Plan], terms: Sequence[LossTerms], draws: Sequence[torch.Generator], numbers: Sequence[Tensor]
+        self, plans: Sequence[Plan], terms: Sequence[LossTerms], draws: Sequence[torch.Generator], numbers: Sequence[Tensor], steps: int
     ) -> None:
-        self._plans, self._draws, self._numbers = list(plans), list(draws), list(numbers)
+        self._plans, self.draws, self._numbers = list(plans), list(draws), list(numbers)
         parameters, averages, means, squares = numbers
         network, members = self._network, len(plans)
         # Leaves that share the vector's memory: the graph sees single weights and biases, everything after it one vector.
@@ -90,18 +94,18 @@ class Population:
         self._averagers = _averagers(plans, network, averages, parameters)
         # The recipes of SGD know no clipping: with its large steps it would be at work all the time.
         self._clips = plans[0].optimizer != "sgd"
-        self._groups = _groups(plans, network, (parameters, means, squares), self._steps)
+        self._groups = _groups(plans, network, (parameters, means, squares), steps)
         self.use(terms)
 
-    def step(self, inputs: Tensor, targets: Tensor, rate: float, weights: Tensor | None = None) -> Tensor:
-        """Take one optimiser step at `rate` times each member's learning rate; return the summed loss of each member (K,).
+    def step(self, inputs: Tensor, targets: Tensor, rate: Number, number: Number, weights: Tensor | None = None) -> Tensor:
+        """Take step `number`, the first is 1, at `rate` times each member's learning rate; return the summed loss of each member (K,).
 
         Takes embedded inputs (G, N, …) and targets (G, N), a set for each G-th part of the members in order. `weights` (G, N) tell how
         much each example's loss counts; their mean over all training rows is 1. The loss of a member of several voices is the mean of
         theirs: each learns for itself.
         """
         with self._rounding:
-            logits = self._network.outputs(self._blocks, inputs, self._draws)
+            logits = self._network.outputs(self._blocks, inputs, self.draws)
         losses = _voices_loss(logits, targets, self._stacked)
         if weights is not None:
             losses = losses * stacked(weights, len(losses))
@@ -111,9 +115,8 @@ class Population:
             _clip(gradients)
         for group in self._groups:
             group.step(gradients, rate)
-        self._steps += 1
         for averager in self._averagers:
-            averager.step(self._steps)
+            averager.step(number)
         return losses.detach().sum(dim=1)
 
     def _spans(self, gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -131,17 +134,22 @@ class Population:
         self.terms = list(terms)
         self._stacked = StackedTerms.of(self.terms, self._numbers[0].dtype, self._numbers[0].device)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._numbers[0].dtype
+
     def average_of(self, place: int) -> Tensor:
         """Return the averages of the member at `place` as a row (1, parameters) of its own."""
         return self._chosen(self._numbers[1], [place])[None]
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Drop all members but those at `places`; these go on as if nothing had happened."""
+    def keep(self, places: Sequence[int], steps: int) -> None:
+        """Drop all members but those at `places` after so many steps; these go on as if nothing had happened."""
         self._settle(
             [self._plans[place] for place in places],
             [self.terms[place] for place in places],
-            [self._draws[place] for place in places],
+            [self.draws[place] for place in places],
             [self._chosen(numbers, places) for numbers in self._numbers],
+            steps,
         )
 
     def _chosen(self, numbers: Tensor, places: Sequence[int]) -> Tensor:
@@ -179,7 +187,7 @@ class _AdamW:
     squares: list[Tensor]
     steps: list[Tensor]
 
-    def step(self, gradients: list[Tensor], rate: float) -> None:
+    def step(self, gradients: list[Tensor], rate: Number) -> None:
         # The function and not the class: the class spends as long on its bookkeeping as a small network does on its gradients.
         with torch.no_grad():
             adamw(
@@ -211,7 +219,7 @@ class _Group:
     blocks: range
     optimizer: _AdamW | Momentum
 
-    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
+    def step(self, gradients: Sequence[Tensor], rate: Number) -> None:
         """Take a step down the gradients, one (K, n) for each block."""
         self.optimizer.step([_part(gradients[block], self.places) for block in self.blocks], rate)
 
@@ -240,9 +248,10 @@ class _Averager:
     averages: list[Tensor]
     parameters: list[Tensor]
 
-    def step(self, steps: int) -> None:
+    def step(self, number: Number) -> None:
         # A young average forgets its start fast: at step t it looks back over t / 10 steps, not over 1 / (1 - ema).
-        weight = 1 - min(self.decay, (1 + steps) / (10 + steps))
+        young = (1 + number) / (10 + number)
+        weight = 1 - (young.clamp(max=self.decay) if isinstance(young, Tensor) else min(self.decay, young))
         for average, parameters in zip(self.averages, self.parameters, strict=True):
             average.lerp_(parameters, weight)
 

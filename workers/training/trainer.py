@@ -33,7 +33,7 @@ from workers.training.loop import Deferred, Epoch, Event, Lost, Trained, Withdra
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
-from workers.training.products import use_widest_products
+from workers.training.products import use_tensor_cores, use_widest_products
 from workers.training.refitting import refit
 from workers.training.requested import Sources, with_requested
 from workers.training.rows import Rows
@@ -200,6 +200,7 @@ def _settle_device(task: TrainerTask) -> torch.device:
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        use_tensor_cores()
     return device
 
 
