@@ -37,7 +37,7 @@ class Tabm(Request):
     """
 
     kind: Literal["tabm"] = "tabm"
-    members: int = Field(default=8, ge=2, le=64)
+    members: int = Field(default=16, ge=2, le=64)
     width: int = Field(default=128, ge=1, le=4096)
     depth: int = Field(default=2, ge=1, le=8)
     dropout: float = Field(default=0.0, ge=0, lt=1)

@@ -84,7 +84,7 @@ def _compare(screen: Console, client: Client, dataset: DatasetView) -> StudyView
     """Train every loss on every seed as one study, showing how far it has come; return it once it is over."""
     study = client.studies.create(
         name="which loss finds the eights?",
-        base={"dataset_id": dataset.id, "labels": {"made-by": "demo"}},
+        base={"dataset_id": dataset.id, "learner": {"kind": "mlp"}, "labels": {"made-by": "demo"}},
         losses=LOSSES,
         seeds=SEEDS,
     )

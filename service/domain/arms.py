@@ -58,7 +58,7 @@ def varied(base: Recipe, settings: Mapping[Varied, Setting]) -> Recipe:
     after = {}
     for room, fields in changes.items():
         before = getattr(base, room)
-        after[room] = type(before).model_validate({**before.model_dump(), **fields})
+        after[room] = type(before).model_validate({**before.model_dump(exclude_unset=True), **fields})
     return base.model_copy(update=after)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from counterweight.contracts.datasets import MOST_CATEGORIES, Column, TableFacts
-from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.jobs import JobSpec, ResolvedSpec
 from counterweight.contracts.learners import Resnet
 from counterweight.contracts.splits import ColumnSplit
 from service.domain import image_networks, table_networks
@@ -59,12 +59,12 @@ def _of_images(spec: ResolvedSpec, learner: Resnet, facts: TableFacts) -> Memory
     return Memory(TRAINER_BYTES + facts.rows * 3 * side**2 + member, basis, member)
 
 
-def inputs(spec: ResolvedSpec, facts: TableFacts) -> int:
+def inputs(spec: JobSpec, facts: TableFacts) -> int:
     """Return how many encoded features there are at most."""
     return sum(map(_width, _features(spec, facts)))
 
 
-def numbers(spec: ResolvedSpec, facts: TableFacts) -> int:
+def numbers(spec: JobSpec, facts: TableFacts) -> int:
     """Return how many of the features are numbers."""
     return sum(column.type not in _WORDS for column in _features(spec, facts))
 
@@ -89,7 +89,7 @@ def rows_an_epoch(spec: ResolvedSpec, facts: TableFacts) -> int:
     return 2 * rows + round(facts.rows * spec.split.validation)
 
 
-def _features(spec: ResolvedSpec, facts: TableFacts) -> list[Column]:
+def _features(spec: JobSpec, facts: TableFacts) -> list[Column]:
     return [column for column in facts.columns if column.name not in {spec.target, *spec.exclude}]
 
 

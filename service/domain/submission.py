@@ -7,7 +7,7 @@ from typing import Self
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
 from counterweight.contracts.images import IMAGE_COLUMN
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec, Resources, Training
-from counterweight.contracts.learners import Linear
+from counterweight.contracts.learners import ConcreteLearner, Linear, Tabm
 from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, ResolvedLoss, resolve_loss
 from counterweight.contracts.splits import ColumnSplit, column_of
 from counterweight.contracts.terms import ClassCounts, LossMismatch
@@ -45,23 +45,25 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
     """Return the job with nothing left open, and its loss in numbers; Invalid, at the field, when the job cannot be run."""
     split = settled_split(spec.split, chosen.test is not None, chosen.roles)
     spec = spec.model_copy(update={"split": split, "weight_column": spec.weight_column or chosen.roles.weight})
-    target, positive, counts = _classes(spec, facts)
+    target = _target(spec, facts)
+    spec = spec.model_copy(update={"target": target, "exclude": _exclude(spec, facts, chosen, target)})
+    learner = settled_learner(spec, facts)
+    spec = spec.model_copy(update={"training": _training(spec.training, learner)})
+    positive, counts = _classes(spec, facts)
     loss = _resolved_loss(spec, counts)
-    exclude = _exclude(spec, facts, chosen, target)
     check_columns_told_of(spec, facts, target)
     _check_resources(spec.resources)
     if chosen.test is not None:
         if spec.test_dataset_id == spec.dataset_id:
             raise Invalid.at("/test_dataset_id", "test_dataset_mismatch", "these rows are trained on; leave it out, and split divides them")
-        check_test_dataset(facts, chosen.test, {target, *exclude} - {*spec.evaluation.subgroups})
+        check_test_dataset(facts, chosen.test, {target, *spec.exclude} - {*spec.evaluation.subgroups})
     # Field by field, not through a dict: what the user left out and what the defaults are has been validated already.
     settled = {
         **{field: getattr(spec, field) for field in JobSpec.model_fields},
         "name": spec.name or f"{spec.loss.kind} on {chosen.name}"[:200].rstrip(),
         "target": target,
-        "exclude": exclude,
-        "learner": settled_learner(spec.learner, facts),
-        "training": _training(spec, counts),
+        "learner": learner,
+        "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(int(counts.total))}),
         "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
     }
     return ResolvedSpec(**settled), loss
@@ -74,7 +76,8 @@ def answer(question: LossQuestion, facts: TableFacts, chosen: DatasetChoices) ->
     spec = JobSpec(
         dataset_id=question.dataset_id, target=question.target, loss=question.loss, split=split, weight_column=chosen.roles.weight
     )
-    target, positive, counts = _classes(spec, facts)
+    target = _target(spec, facts)
+    positive, counts = _classes(spec, facts)
     return LossAnswer(
         **dict(_resolved_loss(spec, counts)),
         dataset_id=question.dataset_id,
@@ -93,15 +96,14 @@ def _check_resources(resources: Resources) -> None:
         raise Invalid.at("/resources/min_gpu_memory_gb", "invalid", message)
 
 
-def _classes(spec: JobSpec, facts: TableFacts) -> tuple[str, str | None, ClassCounts]:
-    """Return the target, the positive label (two classes only), and the training rows of each class."""
-    target = _target(spec, facts)
+def _classes(spec: JobSpec, facts: TableFacts) -> tuple[str | None, ClassCounts]:
+    """Return the positive label (two classes only), and the training rows of each class."""
     train = train_counts(spec, facts)
     if spec.weight_column is not None:
         check_weight_column(spec.weight_column, facts)
     positive = _positive_label(spec, facts)
     labels = tuple(train)
-    return target, positive, ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
+    return positive, ClassCounts(labels, tuple(train.values()), None if positive is None else labels.index(positive))
 
 
 def _target(spec: JobSpec, facts: TableFacts) -> str:
@@ -168,12 +170,16 @@ def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: s
     return excluded
 
 
-def _training(spec: JobSpec, counts: ClassCounts) -> Training:
-    """Return the training's settings with what depends on the rows, or on another setting, filled in."""
-    told = spec.training
-    is_open = told.optimizer == "sgd" and "learning_rate" not in told.model_fields_set
-    rate = SGD_LEARNING_RATE if is_open else told.learning_rate
-    return told.model_copy(update={"batch_size": told.batch_size or _batch_size(int(counts.total)), "learning_rate": rate})
+def _training(told: Training, learner: ConcreteLearner) -> Training:
+    """Return the training's settings with what depends on the learner, or on another setting, filled in."""
+    after: dict[str, object] = {}
+    if told.optimizer == "sgd" and "learning_rate" not in told.model_fields_set:
+        after["learning_rate"] = SGD_LEARNING_RATE
+    stopping = told.early_stopping
+    # A mean of many voices ranks as well where its log-loss is least, and its probabilities are then worth more (docs/learners.md).
+    if isinstance(learner, Tabm) and stopping is not None and "metric" not in stopping.model_fields_set:
+        after["early_stopping"] = stopping.model_copy(update={"metric": "log_loss"})
+    return told.model_copy(update=after)
 
 
 def _batch_size(rows: int) -> int:

@@ -27,6 +27,12 @@ def parameters(learner: TableLearner, inputs: int, numbers: int, classes: int) -
     return shared + learner.members * own + embedding
 
 
+def products(learner: TableLearner, inputs: int, numbers: int, classes: int) -> int:
+    """Return how many multiplications one row takes on its way through the layers."""
+    once = sum(before * after for before, after in pairwise([*_sizes(learner, inputs, numbers), classes]))
+    return learner.members * once if isinstance(learner, Tabm) else once
+
+
 def activations(learner: TableLearner, inputs: int, numbers: int, classes: int) -> int:
     """Return how many numbers one row takes in training, over all layers, their gradients included."""
     sizes = _sizes(learner, inputs, numbers)

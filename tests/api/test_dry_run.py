@@ -59,7 +59,7 @@ def test_time_is_reckoned_from_jobs_before_it(api: Api, database: Database) -> N
                 job = make_job(session, on, state="succeeded")
                 job.progress = Progress(epoch=1, epochs=1, fraction=1.0, eta_s=0.0, rows_per_s=rate)
 
-    known = plan(api, dataset.id, training={"max_epochs": 10}).json()["time"]
+    known = plan(api, dataset.id, learner={"kind": "mlp"}, training={"max_epochs": 10}).json()["time"]
     unknown = plan(api, dataset.id, learner={"kind": "linear"}).json()["time"]
 
     train_rows = 650

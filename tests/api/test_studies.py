@@ -11,7 +11,7 @@ from sqlalchemy import event, func, select, update
 from counterweight.contracts.splits import StratifiedSplit
 from counterweight.contracts.studies import StudySpec, StudyView
 from service.domain.studies import settle
-from service.domain.submission import DatasetChoices
+from service.domain.submission import SGD_LEARNING_RATE, DatasetChoices
 from service.persistence import events
 from service.persistence.database import Database
 from service.persistence.tables import Event, FinalMetric, Job, Study
@@ -83,6 +83,17 @@ def test_every_combination_of_varied_settings_is_an_arm(api: Api, database: Data
     assert study.leaderboard[0].settings == {"training.learning_rate": 0.001, "learner.width": 16}
     settings = {(spec.training.learning_rate, getattr(spec.learner, "width", None)) for spec in specs}
     assert settings == {(0.001, 16), (0.001, 32), (0.01, 16), (0.01, 32)}
+
+
+def test_varying_one_setting_leaves_the_others_open(api: Api, database: Database) -> None:
+    base = {"training": {"optimizer": "sgd"}, "learner": {"kind": "tabm"}}
+
+    study = made(api, database, vary={"training.weight_decay": [0.0, 0.01]}, losses=LOSSES[:1], base=base)
+
+    with database.read() as session:
+        trainings = [spec.training for spec in session.scalars(select(Job.spec).where(Job.study_id == study.id))]
+    assert {training.learning_rate for training in trainings} == {SGD_LEARNING_RATE}
+    assert {training.early_stopping and training.early_stopping.metric for training in trainings} == {"log_loss"}
 
 
 def test_folds_run_each_seed_on_every_fold_of_the_same_division(api: Api, database: Database) -> None:

@@ -48,7 +48,7 @@ def refusal(table: TableFacts | None = None, **spec: Any) -> Invalid:
 def test_every_default_is_settled() -> None:
     spec = settled()
 
-    assert (spec.name, spec.target, spec.learner.kind) == ("cross_entropy on credit.csv", "label", "mlp")
+    assert (spec.name, spec.target, spec.learner.kind) == ("cross_entropy on credit.csv", "label", "tabm")
     assert spec.training.batch_size is not None
     assert spec.evaluation.positive_label == "bad"
 
@@ -91,10 +91,51 @@ def test_a_learner_goes_with_tables_or_with_images(table: TableFacts, kind: str)
     assert (refused.errors[0].pointer, refused.code) == ("/learner", "learner_mismatch")
 
 
+def many_columns(rows: int, columns: int) -> TableFacts:
+    names = [*map(str, range(columns)), "label"]
+    kinds = ["numeric"] * columns + ["categorical"]
+    found = [
+        Column.model_validate({"name": name, "type": kind, "missing": 0, "distinct": 9}) for name, kind in zip(names, kinds, strict=True)
+    ]
+    return facts({"good": rows - rows // 20, "bad": rows // 20}, columns=found)
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"),
+    [
+        (many_columns(rows=1_000, columns=10), "tabm"),
+        (many_columns(rows=50_000, columns=20), "tabm"),
+        (many_columns(rows=1_000, columns=600), "tabm"),
+        (many_columns(rows=1_000_000, columns=10), "mlp"),
+        (many_columns(rows=50_000, columns=600), "mlp"),
+        (images(), "resnet"),
+    ],
+)
+def test_auto_takes_what_ranks_best_in_reasonable_time(table: TableFacts, kind: str) -> None:
+    assert settled(table).learner.kind == settled(table, learner={"kind": "auto"}).learner.kind == kind
+
+
+def test_columns_that_are_left_out_cost_auto_nothing() -> None:
+    wide = many_columns(rows=50_000, columns=600)
+
+    assert settled(wide, exclude=[str(column) for column in range(20, 600)]).learner.kind == "tabm"
+
+
 def test_gradient_descent_has_a_learning_rate_of_its_own() -> None:
     assert settled(training={"optimizer": "sgd"}).training.learning_rate == 0.1
     assert settled(training={"optimizer": "sgd", "learning_rate": 3e-3}).training.learning_rate == 3e-3
     assert settled().training.learning_rate == 3e-3
+
+
+def stopping_metric(learner: str, **stopping: Any) -> str | None:
+    found = settled(learner={"kind": learner}, training={"early_stopping": stopping}).training.early_stopping
+    return None if found is None else found.metric
+
+
+def test_a_mean_of_voices_is_stopped_where_its_log_loss_is_least() -> None:
+    assert [stopping_metric(kind) for kind in ("linear", "mlp", "tabm", "auto")] == ["average_precision"] * 2 + ["log_loss"] * 2
+    assert stopping_metric("tabm", metric="average_precision") == "average_precision"
+    assert settled(learner={"kind": "tabm"}, training={"early_stopping": None}).training.early_stopping is None
 
 
 def test_test_images_have_the_size_of_the_others() -> None:
@@ -226,12 +267,12 @@ def test_a_class_absent_from_the_training_rows_is_named() -> None:
 def test_a_class_absent_from_the_validation_rows_needs_a_stop_by_log_loss() -> None:
     table, split = facts(part_classes={"part": PARTS | {"validation": {"good": 20}}}), {"kind": "column", "column": "part"}
 
-    refused = refusal(table, split=split)
+    refused = refusal(table, split=split, learner={"kind": "mlp"})
 
     assert (refused.code, refused.errors[0].pointer) == ("class_missing_from_part", "/training/early_stopping/metric")
     assert "class 'bad'" in refused.detail
     for stopping in ({"metric": "log_loss"}, None):
-        assert settled(table, split=split, training={"early_stopping": stopping}).split.kind == "column"
+        assert settled(table, split=split, learner={"kind": "mlp"}, training={"early_stopping": stopping}).split.kind == "column"
 
 
 def test_a_class_may_be_absent_from_the_test_rows_but_not_all_rows() -> None:
