@@ -1,5 +1,6 @@
 """Comparing the arms of a study by the predictions that their jobs left."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def run(task: ComparisonTask) -> Compared | ComparisonRefused:
         folds=task.folds,
     )
     try:
-        return Compared(results=compare(question, _runs(task)))
+        # All cores: trainers go first by niceness, and at the end of a study there often are none.
+        return Compared(results=compare(question, _runs(task), threads=len(os.sched_getaffinity(0))))
     except (Mismatched, UnreadablePredictions) as error:
         return ComparisonRefused(detail=str(error))
 

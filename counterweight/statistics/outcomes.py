@@ -17,6 +17,8 @@ Weights = NDArray[np.uint8]
 
 _AT_ONCE = 4_000_000
 _MOST_KEPT = 256_000_000
+_WALKED = 500_000
+"""So many weights are handed out at once: sums down thousands of rows of more draws fall out of a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class PoissonWeights:
         return self._made() if self._kept is None else iter(self._kept)
 
     def _made(self) -> Iterator[Weights]:
+        for drawn in self._drawn():
+            for piece in np.array_split(drawn, min(drawn.shape[1], -(-drawn.size // _WALKED)), axis=1):
+                yield np.ascontiguousarray(piece)
+
+    def _drawn(self) -> Iterator[Weights]:
         for number, start in enumerate(range(0, self._draws, self._width)):
             source = np.random.Generator(np.random.PCG64([SEED, number]))
             width = min(self._width, self._draws - start)

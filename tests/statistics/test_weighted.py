@@ -8,6 +8,7 @@ import pytest
 from counterweight.contracts.evaluation import EvaluationOptions
 from counterweight.contracts.studies import StudyMetric
 from counterweight.contracts.terms import LossTerms
+from counterweight.statistics import outcomes
 from counterweight.statistics.outcomes import Outcome, PoissonWeights
 from counterweight.statistics.weighted import measure_of, value_of
 from service.domain.studies import LOWER_IS_BETTER, OVER_CLASSES, goal_of
@@ -76,10 +77,14 @@ def test_what_is_undefined_is_not_a_number(name: StudyMetric) -> None:
     assert (found is None) == (name in ("average_precision", "roc_auc", "mcc", "kappa", "balanced_accuracy", "g_mean", "recall"))
 
 
-def test_the_draws_are_the_same_however_they_are_cut() -> None:
-    whole, cut = PoissonWeights(7, 50), PoissonWeights(7, 50)
+@pytest.mark.parametrize("walked", [1, 100, 7 * 50])
+def test_the_draws_are_the_same_however_they_are_cut(monkeypatch: pytest.MonkeyPatch, walked: int) -> None:
+    whole = PoissonWeights(7, 50)
+    monkeypatch.setattr(outcomes, "_WALKED", walked)
+    cut = PoissonWeights(7, 50)
 
-    assert [each.tolist() for each in whole] == [each.tolist() for each in cut] == [each.tolist() for each in whole]
+    assert len([*cut]) >= len([*whole])
+    assert np.concatenate([*whole], axis=1).tolist() == np.concatenate([*cut], axis=1).tolist() == np.concatenate([*cut], axis=1).tolist()
 
 
 def test_weights_have_mean_and_variance_1() -> None:
