@@ -13,7 +13,18 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import cohort_grid, first_contact, ingest_speed, lists, metrics_speed, polling, queue_speed, study_speed, training_speed
+from benchmarks import (
+    cohort_grid,
+    first_contact,
+    ingest_speed,
+    lists,
+    metrics_speed,
+    polling,
+    queue_speed,
+    study_speed,
+    training_speed,
+    waiters,
+)
 from benchmarks.figures import Figure, table
 
 BUSY = 0.25
@@ -22,7 +33,9 @@ BUSY = 0.25
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", default="", help="comma-separated: training, cohorts, study, metrics, ingest, polling, queue, lists, first_contact"
+        "--only",
+        default="",
+        help="comma-separated: training, cohorts, study, metrics, ingest, polling, waiters, queue, lists, first_contact",
     )
     parser.add_argument("--csv-mb", type=int, default=1000, help="size of the file that is read, default %(default)s MB")
     parser.add_argument(
@@ -45,6 +58,7 @@ def main() -> int:
         "metrics": metrics_speed.measure,
         "ingest": lambda: ingest_speed.measure(arguments.csv_mb),
         "polling": lambda: polling.measure(arguments.mlflow),
+        "waiters": waiters.measure,
         "queue": queue_speed.measure,
         "lists": lists.measure,
         "first_contact": first_contact.measure,

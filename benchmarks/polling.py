@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks import records
 from benchmarks.figures import Figure
 from benchmarks.load import Load, median, poll
 from tests.server import Server, free_port
@@ -24,23 +25,29 @@ API = "api/2.0/mlflow"
 
 
 def measure(mlflow: Path | None) -> list[Figure]:
-    """Measure ours, and MLflow out of the virtual environment `mlflow` where there is one."""
-    with tempfile.TemporaryDirectory() as folder, Server(Path(folder) / "home") as server:
+    """Measure ours on each database, and MLflow, on SQLite, out of the virtual environment `mlflow` where there is one."""
+    return [figure for kind in records.available() for figure in _beside(mlflow, kind)]
+
+
+def _beside(mlflow: Path | None, kind: str) -> list[Figure]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        records.fresh(kind, Path(folder)) as url,
+        Server(Path(folder) / "home", database_url=url) as server,
+    ):
         job_id = server.submit(server.upload(two_blobs(), target="event"), training={"max_epochs": 2})
         server.finish(job_id)
         ours = f"{server.url}/api/v1/jobs/{job_id}"
+        what = f"GET a job, 64 pollers, {kind}, requests/s"
         if mlflow is None:
             (found,) = _in_turn([ours])
-            absent = "MLflow absent (give --mlflow or BENCH_MLFLOW)"
-            return [Figure("GET a job, 64 pollers, requests/s", _shown(found), absent, None, 10.0)]
+            return [Figure(what, _shown(found), "MLflow absent (give --mlflow or BENCH_MLFLOW)", None, 10.0)]
         with _mlflow_run(mlflow, Path(folder)) as theirs:
             found, peer = _in_turn([ours, theirs])
     broken = f", {peer.broken} connections broken" if peer.broken else ""
     assert found.broken == 0
     return [
-        Figure(
-            "GET a job, 64 pollers, requests/s", f"{found.per_s:.0f}", f"MLflow {peer.per_s:.0f}{broken}", found.per_s / peer.per_s, 10.0
-        ),
+        Figure(what, f"{found.per_s:.0f}", f"MLflow {peer.per_s:.0f}{broken}", found.per_s / peer.per_s, 10.0),
         Figure("its wait, p50", f"{found.p50_ms:.0f} ms", f"MLflow {peer.p50_ms:.0f} ms", peer.p50_ms / found.p50_ms, 10.0),
         Figure("its wait, p99", f"{found.p99_ms:.0f} ms", f"MLflow {peer.p99_ms:.0f} ms", peer.p99_ms / found.p99_ms, 10.0),
     ]

@@ -1,4 +1,4 @@
-"""What was read from the record, held for as long as nothing is committed: many who ask for the same cost what one does."""
+"""What was read from the record, shared by all who ask for the same: many cost what one does."""
 
 import asyncio
 import time
@@ -26,20 +26,25 @@ class _Reading:
 class Held:
     """Reads of this process. Everything here happens on its event loop, but for the reading itself.
 
-    A read begun at some mark of the commits shows at least everything that was committed before that mark: whoever finds the mark
-    unchanged would see no more by reading again. So a write is seen by the next read, as if nothing was held.
+    On SQLite a read is held for as long as nothing is committed. One begun at some mark of the commits shows at least everything that was
+    committed before that mark: whoever finds the mark unchanged would see no more by reading again. PostgreSQL has no such mark: there, all
+    who ask while the same is being read share the next read. Either way a write is seen by the next read, as if nothing was shared.
     """
 
     def __init__(self, commits: Commits, clock: Callable[[], float] = time.monotonic) -> None:
         self._commits, self._clock = commits, clock
         self._mark: int | None = None
+        self._latest: int | None = None
+        self._is_marked = False
         self._readings: dict[Hashable, _Reading] = {}
+        self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
+        self._next: dict[Hashable, asyncio.Task[Any]] = {}
 
     async def get(self, key: Hashable, look: Callable[[], Found], lasts_s: Callable[[Found], float]) -> Found:
         """Return what `look` finds, or what it found under `key` since the last commit, less than `lasts_s` ago."""
-        mark = self._commits.mark()
+        mark = self._latest_mark()
         if mark is None:
-            return await run_in_threadpool(look)
+            return await self._together(key, look)
         if mark != self._mark or len(self._readings) >= MOST_HELD:
             self._mark, self._readings = mark, {}
         reading = self._readings.get(key)
@@ -49,6 +54,34 @@ class Held:
         # Shielded: others may wait for it too when this caller has gone.
         found: Found = await asyncio.shield(reading.task)
         return found
+
+    def _latest_mark(self) -> int | None:
+        """Return the mark of the commits, read once for all that the loop has to do now: what comes in later finds it forgotten."""
+        if not self._is_marked:
+            self._latest, self._is_marked = self._commits.mark(), True
+            asyncio.get_running_loop().call_soon(self._forget_mark)
+        return self._latest
+
+    def _forget_mark(self) -> None:
+        self._is_marked = False
+
+    async def _together(self, key: Hashable, look: Callable[[], Found]) -> Found:
+        """Return what is found by the first read that begins after this call."""
+        if key not in self._next:
+            self._next[key] = asyncio.ensure_future(self._read_after(self._under_way.get(key), key, look))
+        found: Found = await asyncio.shield(self._next[key])
+        return found
+
+    async def _read_after(self, earlier: "asyncio.Task[Any] | None", key: Hashable, look: Callable[[], Found]) -> Found:
+        if earlier is not None:
+            await asyncio.wait([earlier])
+        this = self._under_way[key] = self._next.pop(key)
+        try:
+            return await run_in_threadpool(look)
+        finally:
+            # By now the next one may have been told to wait for this one; it is begun by itself.
+            if self._under_way.get(key) is this:
+                del self._under_way[key]
 
     def _settle(self, key: Hashable, reading: _Reading, task: "asyncio.Task[Any]", lasts_s: Callable[[Any], float]) -> None:
         if not task.cancelled() and task.exception() is None:

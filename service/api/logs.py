@@ -1,10 +1,10 @@
 """The route of a job's log."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.concurrency import run_in_threadpool
 
 from counterweight.contracts.jobs import LogLine, LogPage
 from service.api.bodies import StrictRoute
@@ -52,6 +52,9 @@ async def get_logs(
             )
             return _Tail(job.id, shown[-1].id if shown else after, page)
 
+    async def find() -> _Tail:
+        return await service.held.get(("log", caller.project_id, job_id, after, limit), look, lambda _: inf)
+
     if wait == 0:
-        return (await run_in_threadpool(look)).page
-    return (await service.waiting.until_changed(job_id, look, after, wait, lambda tail: tail.page.is_final)).page
+        return (await find()).page
+    return (await service.waiting.until_changed(job_id, find, after, wait, lambda tail: tail.page.is_final)).page

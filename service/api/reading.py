@@ -1,8 +1,9 @@
 """Reading one resource: now, or held until it changes, and not sent again to whoever has it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
-from typing import Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from fastapi import Response
 
@@ -10,13 +11,29 @@ from counterweight.contracts.datasets import DatasetView
 from counterweight.contracts.jobs import JobView
 from counterweight.contracts.studies import StudyView
 from service.api.dependencies import Service
-from service.api.etags import Known, tagged
+from service.api.etags import Known, Snapshot, tagged
 from service.domain.callers import Caller
 
 Resource = TypeVar("Resource", JobView, DatasetView, StudyView)
 
 
 MOVING_HELD_S = 0.2
+
+
+@dataclass(frozen=True)
+class _Found(Generic[Resource]):
+    """A resource as it was read, and as it is shown."""
+
+    view: Resource
+    shown: Snapshot
+
+    @property
+    def id(self) -> str:
+        return self.view.id
+
+    @property
+    def version(self) -> int:
+        return self.view.version
 
 
 async def read(
@@ -31,10 +48,17 @@ async def read(
     wait_s: float,
 ) -> Response:
     """Answer with a resource. Whoever waits and does not say since which version means the one whose tag it sent."""
-    if wait_s == 0:
+
+    def show() -> _Found[Resource]:
+        view = look()
+        return _Found(view, service.snapshots.of(view))
+
+    async def find() -> _Found[Resource]:
         key = (kind, caller.project_id, subject)
-        shown = await service.held.get(key, lambda: service.snapshots.of(look()), lambda found: MOVING_HELD_S if found.moves else inf)
-        return tagged(shown, known)
+        return await service.held.get(key, show, lambda found: MOVING_HELD_S if found.shown.moves else inf)
+
+    if wait_s == 0:
+        return tagged((await find()).shown, known)
     since = known.version if since_version is None else since_version
-    view = await service.waiting.until_changed(subject, look, since, wait_s, is_final)
-    return tagged(service.snapshots.of(view), known)
+    found = await service.waiting.until_changed(subject, find, since, wait_s, lambda found: is_final(found.view))
+    return tagged(found.shown, known)

@@ -1,11 +1,9 @@
 """Long-polls: those who wait for one thing to change, woken when it does."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
-
-from starlette.concurrency import run_in_threadpool
 
 from service.persistence import changes
 
@@ -41,7 +39,12 @@ class Waiting:
                 bell.set()
 
     async def until_changed(
-        self, subject: str, look: Callable[[], Resource], since_version: int | None, wait_s: float, is_final: Callable[[Resource], bool]
+        self,
+        subject: str,
+        look: Callable[[], Awaitable[Resource]],
+        since_version: int | None,
+        wait_s: float,
+        is_final: Callable[[Resource], bool],
     ) -> Resource:
         """Return the resource once its version is above `since_version`, once it is final, or after `wait_s`.
 
@@ -52,7 +55,7 @@ class Waiting:
         with self._bell(subject) as bell:
             while True:
                 bell.clear()
-                found = await run_in_threadpool(look)
+                found = await look()
                 since_version = found.version if since_version is None else since_version
                 if found.version > since_version or is_final(found) or self._is_over:
                     return found

@@ -1,6 +1,7 @@
 """Many who ask for the same cost one read, and nobody is shown less than what is committed."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from tests.api.conftest import Api
 from tests.factories import make_dataset, make_job
 
 FOR_EVER = float("inf")
+POSTGRES = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 embedded = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
@@ -53,6 +55,47 @@ def test_many_at_once_and_again_are_one_read(database: Database, runner: asyncio
     found = runner.run(asked(held, look, times=64)) + runner.run(asked(held, look))
 
     assert found == [1] * 65
+
+
+@POSTGRES
+def test_many_at_once_are_one_read_where_commits_leave_no_mark(database: Database, runner: asyncio.Runner) -> None:
+    held, look = Held(database.commits), Looks()
+
+    assert runner.run(asked(held, look, times=64)) + runner.run(asked(held, look)) == [1] * 64 + [2]
+
+
+@POSTGRES
+def test_who_asks_while_the_same_is_read_is_shown_the_next_read(database: Database, runner: asyncio.Runner) -> None:
+    held, looks = Held(database.commits), Looks()
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        begun.set()
+        assert may_end.wait(30)
+        return looks()
+
+    async def three() -> list[int]:
+        first = asyncio.ensure_future(held.get("key", slow, lambda _: FOR_EVER))
+        await asyncio.to_thread(begun.wait, 30)
+        later = [asyncio.ensure_future(held.get("key", looks, lambda _: FOR_EVER)) for _ in range(2)]
+        await asyncio.sleep(0)
+        may_end.set()
+        return [await first, *await asyncio.gather(*later)]
+
+    assert runner.run(three()) == [1, 2, 2]
+
+
+@POSTGRES
+def test_a_read_that_fails_fails_only_those_who_shared_it(database: Database, runner: asyncio.Runner) -> None:
+    held, looks = Held(database.commits), Looks()
+
+    def failing() -> int:
+        raise NotFound("there is none")
+
+    with pytest.raises(NotFound):
+        runner.run(asked(held, failing, times=2))
+
+    assert runner.run(asked(held, looks)) == [1]
 
 
 def test_a_commit_makes_the_next_one_read(database: Database, runner: asyncio.Runner, commit: Callable[[], None]) -> None:
