@@ -10,7 +10,7 @@ from sqlalchemy import case, func, select, tuple_
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
-from counterweight.contracts.jobs import QueueView, ResolvedSpec
+from counterweight.contracts.jobs import QueueView, Resolved, ResolvedSpec
 from counterweight.contracts.queue import QueuedJob, QueuePage
 from service.domain import admission
 from service.domain.admission import GB, Load, Pace, Slot
@@ -77,7 +77,7 @@ class Line:
 
     @cached_property
     def pace(self) -> Pace | None:
-        return _pace(self._session)
+        return _pace(self._session, self._now)
 
     def _eta_s(self, own: Load, wish: Wish, ahead: int, slots: int, *, on_gpu: bool) -> float | None:
         taken = sum(load.gpus if on_gpu else load.trainers for load in self.loads.values())
@@ -97,9 +97,10 @@ class Line:
         if not self.slots:
             return ALL_DRAINING
         largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)
-        if largest is None or wish.min_gpu_memory_gb is None:
+        if wish.min_gpu_memory_gb is None:
             return NO_GPU
-        return f"no worker with {wish.min_gpu_memory_gb:g} GB: the largest GPU of those connected has {largest / GB:.1f} GB"
+        found = "none of those connected has a GPU" if largest is None else f"the largest GPU of those connected has {largest / GB:.1f} GB"
+        return f"no worker with {wish.min_gpu_memory_gb:g} GB: {found}"
 
     def _can_run(self) -> ColumnElement[bool]:
         """Return which jobs somebody could take now; all where nobody is there to take any."""
@@ -175,8 +176,18 @@ def _places_in_projects(session: Session, line: Line, jobs: Sequence[Job]) -> di
     return {job_id: place or 0 for job_id, place in session.execute(select(ranked.c.id, ranked.c.before).where(wanted))}
 
 
-def _pace(session: Session) -> Pace | None:
-    """Return how long the jobs that ended last took; None before any has."""
+def _pace(session: Session, now: datetime) -> Pace | None:
+    """Return how long the jobs that ended last took, and those that go on for longer already; None before any has ended."""
     ended = select(Job.run_s, Job.resolved).where(Job.finished_at.is_not(None), Job.run_s > 0).order_by(Job.finished_at.desc())
-    took = [(run_s, 1 if resolved is None else resolved.cohort_size) for run_s, resolved in session.execute(ended.limit(REMEMBERED))]
-    return Pace(fmean(run_s / size for run_s, size in took), fmean(run_s for run_s, _ in took)) if took else None
+    took = [(run_s, _size(resolved)) for run_s, resolved in session.execute(ended.limit(REMEMBERED))]
+    if not took:
+        return None
+    usual_s = fmean(run_s for run_s, _ in took)
+    going_on = session.execute(select(Job.started_at, Job.resolved).where(Job.agent_id.is_not(None)).limit(REMEMBERED))
+    so_far = [((now - started_at).total_seconds(), _size(resolved)) for started_at, resolved in going_on if started_at is not None]
+    took += [(run_s, size) for run_s, size in so_far if run_s > usual_s]
+    return Pace(fmean(run_s / size for run_s, size in took), fmean(run_s for run_s, _ in took))
+
+
+def _size(resolved: Resolved | None) -> int:
+    return 1 if resolved is None else resolved.cohort_size

@@ -79,7 +79,7 @@ def test_a_cohort_counts_as_one_slot_in_the_share_of_its_project(database: Datab
 
         sizes = [(len(found), found[0].dataset_id) for found in (_claim(session, agent, pack=lambda *_: 4) for _ in range(3))]
 
-        assert sizes == [(4, first.id), (2, other.id), (1, first.id)]
+        assert sizes == [(3, first.id), (2, other.id), (2, first.id)]
 
 
 @pytest.mark.parametrize(("waited_h", "goes_first"), [(9, "urgent"), (11, "old")])
@@ -145,12 +145,15 @@ def test_a_job_that_asks_for_gpu_memory_waits_for_such_a_gpu(database: Database)
         job = make_job(session, resources={"min_gpu_memory_gb": 40.0})
 
         told = _view(session, job)
+        agents.drain(session, agent, NOW)
+        other = make_agent(session, beat_at=NOW).id
 
+        assert _view(session, job).blocked_by == ["no worker with 40 GB: none of those connected has a GPU"]
         assert told.blocked_by == ["no worker with 40 GB: the largest GPU of those connected has 24.0 GB"]
         assert told.eta_s is None
-        assert _claim(session, agent, CPU) == []
-        assert _claim(session, agent, GPU, gpu_bytes=24 * GB) == []
-        assert _claim(session, agent, GPU, gpu_bytes=42 * GB) == [job]
+        assert _claim(session, other, CPU) == []
+        assert _claim(session, other, GPU, gpu_bytes=24 * GB) == []
+        assert _claim(session, other, GPU, gpu_bytes=42 * GB) == [job]
 
 
 def test_a_job_that_needs_much_memory_is_not_starved_by_small_ones(database: Database) -> None:
@@ -275,13 +278,22 @@ def test_the_wait_is_told_from_what_jobs_took(database: Database) -> None:
         agent = make_agent(session, beat_at=NOW)
         for _ in range(3):
             make_job(session, dataset, state="succeeded", agent=agent).run_s = 60.0
-        make_job(session, dataset, state="running", agent=agent)
+        make_job(session, dataset, state="running", agent=agent).started_at = NOW
         waiting = [make_job(session, dataset) for _ in range(4)]
 
         told = [_view(session, job).eta_s for job in waiting]
 
         # One slot, taken: half a job until it is free, and a job for each that goes before.
         assert told == [30.0, 90.0, 150.0, 210.0]
+
+
+def test_what_goes_on_for_longer_than_usual_is_counted_in_the_wait(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = make_dataset(session), make_agent(session, beat_at=NOW)
+        make_job(session, dataset, state="succeeded", agent=agent).run_s = 60.0
+        make_job(session, dataset, state="running", agent=agent).started_at = NOW - timedelta(seconds=540)
+
+        assert _view(session, make_job(session, dataset)).eta_s == (60 + 540) / 2 / 2
 
 
 def test_without_any_job_before_the_wait_is_unknown(database: Database) -> None:
