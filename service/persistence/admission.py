@@ -26,6 +26,11 @@ def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]
     }
 
 
+def may_start(now: datetime) -> ColumnElement[bool]:
+    """Return which jobs need wait no longer. None waits past the longest time: of one that seems to, the clock was put back meanwhile."""
+    return Job.not_before.is_(None) | (Job.not_before <= now) | (Job.not_before > now + admission.LONGEST_BACK_OFF)
+
+
 def loads(session: Session) -> list[Load]:
     """Return what each project has in hand, and whether something of it waits."""
     # Scalars, each a single step into an index: as a join, all that waits would be read.

@@ -16,7 +16,7 @@ from service.domain import admission
 from service.domain.admission import GB, Load, Pace, Slot
 from service.domain.cursors import cursor_after
 from service.domain.errors import Invalid
-from service.persistence.admission import limits, loads
+from service.persistence.admission import limits, loads, may_start
 from service.persistence.tables import IS_QUEUED, Agent, Job
 
 NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
@@ -64,7 +64,7 @@ class Line:
         on_gpu = wish.device != "cpu" and bool(fitting) and all(slot.has_gpu for slot in fitting)
         blocked_by = [self._misfit(wish)] if not fitting else own.limits_reached(on_gpu=on_gpu)
         eta_s = self._eta_s(own, wish, ahead, len(fitting), on_gpu=on_gpu) if fitting else None
-        if wish.not_before is not None and wish.not_before > self._now:
+        if wish.not_before is not None and self._now < wish.not_before <= self._now + admission.LONGEST_BACK_OFF:
             blocked_by.append(f"waits until {wish.not_before:%Y-%m-%dT%H:%M:%SZ} before it is tried again: {wish.reason}")
             eta_s = None if eta_s is None else max(eta_s, (wish.not_before - self._now).total_seconds())
         return QueueView(position=ahead, eta_s=eta_s, blocked_by=blocked_by)
@@ -104,7 +104,7 @@ class Line:
 
     def _can_run(self) -> ColumnElement[bool]:
         """Return which jobs somebody could take now; all where nobody is there to take any."""
-        on_time = Job.not_before.is_(None) | (Job.not_before <= self._now)
+        on_time = may_start(self._now)
         if not self.slots:
             return on_time
         largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)

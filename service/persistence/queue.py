@@ -94,7 +94,7 @@ def _fitting(devices: Sequence[str], gpu_bytes: int | None, load: Load) -> Colum
 def _best(session: Session, project_id: str, fitting: ColumnElement[bool], now: datetime) -> Job | None:
     return session.scalar(
         select(Job)
-        .where(Job.project_id == project_id, IS_QUEUED, fitting, _may_start(now))
+        .where(Job.project_id == project_id, IS_QUEUED, fitting, admission.may_start(now))
         # A turn hangs on the time of submission, not of coming back: a job that comes back keeps its place.
         .order_by(Job.turn, Job.id)
         .limit(1)
@@ -102,10 +102,6 @@ def _best(session: Session, project_id: str, fitting: ColumnElement[bool], now: 
         # Agents asking at the same moment pass over each other's row instead of waiting.
         .with_for_update(skip_locked=True)
     )
-
-
-def _may_start(now: datetime) -> ColumnElement[bool]:
-    return Job.not_before.is_(None) | (Job.not_before <= now)
 
 
 def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bool, pack: PackSize, shares: int, now: datetime) -> Cohort:
@@ -133,7 +129,7 @@ def _companions(session: Session, best: Job, most: int, shares: int, now: dateti
     if best.cohort_key is None or most < 1:
         return []
     alike = (IS_QUEUED, Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
-    fitting = select(Job).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit), _may_start(now))
+    fitting = select(Job).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit), admission.may_start(now))
     # Of a long queue the beginning: where so many rounds wait, a share is hardly less than all that a pack may hold.
     counted = fitting.with_only_columns(Job.id).limit(COUNTED_ROUNDS * shares * (most + 1) - 1).subquery()
     waiting = session.scalar(select(func.count()).select_from(counted)) or 0

@@ -189,6 +189,17 @@ def test_a_job_that_crashed_waits_longer_each_time_and_says_so(database: Databas
         assert _view(session, job, moment).blocked_by == []
 
 
+def test_a_clock_that_is_put_back_keeps_nobody_waiting(database: Database) -> None:
+    with database.write() as session:
+        job, agent = make_job(session), make_agent(session, beat_at=NOW).id
+        assert _claim(session, agent) == [job]
+        attempts.crash(session, job, 1, "its process ended", NOW)
+        an_hour_ago = NOW - timedelta(hours=1)
+
+        assert _view(session, job, an_hour_ago).blocked_by == []
+        assert _claim(session, agent, now=an_hour_ago) == [job]
+
+
 def test_a_poison_job_leaves_its_slot_to_others_while_it_waits(database: Database) -> None:
     with database.write() as session:
         dataset, agent = make_dataset(session), make_agent(session).id
