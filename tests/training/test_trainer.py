@@ -266,6 +266,17 @@ def test_the_files_are_what_the_message_says(tmp_path: Path) -> None:
         assert (file.bytes, file.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
+@pytest.mark.parametrize("other", [1, None])
+def test_a_model_of_another_format_is_refused_and_says_what_to_do(tmp_path: Path, other: int | None) -> None:
+    task = make_task(tmp_path)
+    ran(task)
+    path = Path(task.members[0].folder) / DESCRIPTION
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": other}))
+
+    with pytest.raises(ValueError, match=rf"has format {other} and this version reads \d+: train the job again"):
+        load_model(path.parent)
+
+
 def test_an_exported_model_answers_as_it_was_evaluated(tmp_path: Path) -> None:
     task = make_task(tmp_path, [{"loss": {"kind": "focal"}}])
     (end,) = succeeded(ran(task))

@@ -1,5 +1,6 @@
 """A trained model: everything needed to turn rows of a table into probabilities, in memory or in a folder."""
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from workers.training.image_encoding import ImageEncoding
 from workers.training.loop import all_logits
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-FORMAT = 1
+FORMAT = 2
+"""Raised when the names, shapes or meaning of what the files hold change: numbers read in another sense would be wrong without a word."""
 
 
 class TermsDescription(View):
@@ -96,8 +98,12 @@ def export_model(model: Model, folder: Path) -> list[StoredFile]:
 
 
 def load_model(folder: Path) -> Model:
-    """Read what `export_model` wrote."""
-    description = ModelDescription.model_validate_json((folder / DESCRIPTION).read_bytes())
+    """Read what `export_model` wrote; ValueError for a model of another format."""
+    found = json.loads((folder / DESCRIPTION).read_bytes())
+    if found.get("format") != FORMAT:
+        message = f"{folder / DESCRIPTION} has format {found.get('format')} and this version reads {FORMAT}: train the job again (retry)"
+        raise ValueError(f"{message}, or load it with the version that wrote it")
+    description = ModelDescription.model_validate(found)
     parameters = torch.zeros(1, description.network.parameters)
     weights = load_file(folder / WEIGHTS)
     for name, view in description.network.views(parameters).items():
