@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
-from counterweight.contracts.messages import Cancel, Log, TrainerMessage, TrainerTask
+from counterweight.contracts.messages import TRAINER_ORDER, Cancel, Log, TrainerMessage, TrainerTask
 from workers import pipe
 
 
@@ -20,11 +20,17 @@ def main(connection: Connection, task_json: str) -> None:
 
     task = TrainerTask.model_validate_json(task_json)
     cancelled: set[str] = set()
-    pipe.become_child(connection, lambda message: cancelled.add(Cancel.model_validate_json(message).job_id))
+    leaving: set[str] = set()
+
+    def heed(message: bytes) -> None:
+        order = TRAINER_ORDER.validate_json(message)
+        (cancelled if isinstance(order, Cancel) else leaving).add(order.job_id)
+
+    pipe.become_child(connection, heed)
 
     def told() -> Iterator[TrainerMessage]:
         try:
-            yield from run(task, cancelled.__contains__)
+            yield from run(task, cancelled.__contains__, is_leaving=leaving.__contains__)
         except Exception as error:
             for member in task.members:
                 for line in crash_lines(error):

@@ -17,6 +17,9 @@ from counterweight.contracts.studies import Arm, Goal, StudyMetric, StudyResults
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 """A plain file name: a child cannot point outside its folder."""
 
+REFIT_SERIES = "refit/loss"
+"""What a refit reports of each epoch. Its steps count from its own beginning."""
+
 
 class StoredFile(View):
     """A finished file: its name for the user, its file name in the task's folder, its size and its digest."""
@@ -62,8 +65,20 @@ class Member(View):
     folder: str
 
 
+class CheckpointFile(View):
+    """A checkpoint of a training: its file's absolute path, and the digest that the file has when it is whole."""
+
+    id: str
+    path: str
+    sha256: str
+
+
 class TrainerTask(View):
-    """Train the members together; all use the table at `table`, and that at `test_table` if there is one. All paths are absolute."""
+    """Train the members together; all use the table at `table`, and that at `test_table` if there is one. All paths are absolute.
+
+    They go on from the first of `checkpoints` that is whole and holds all of them; where none does, they begin. Checkpoints are written
+    into `checkpoint_folder` every `checkpoint_s` seconds; without a folder, none is.
+    """
 
     members: list[Member]
     table: str
@@ -74,6 +89,9 @@ class TrainerTask(View):
     cache_folder: str
     device: str
     threads: int
+    checkpoints: list[CheckpointFile] = []
+    checkpoint_folder: str | None = None
+    checkpoint_s: float = 30.0
 
 
 class PhaseChanged(View):
@@ -114,6 +132,27 @@ class Log(View):
     number: int = Field(default=0, ge=0, lt=2**31)
 
 
+class Resumed(View):
+    """A member goes on from a checkpoint; or begins, since none of those that there were is of use."""
+
+    kind: Literal["resumed"] = "resumed"
+    job_id: str
+    checkpoint_id: str | None
+
+
+class Checkpointed(View):
+    """The training of these members was written down as it was after `step`: a file in the task's folder of checkpoints.
+
+    `is_refit` tells that they are being trained again, and that the steps are those of the second training.
+    """
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    job_ids: list[str]
+    file: StoredFile
+    step: int
+    is_refit: bool = False
+
+
 class Succeeded(View):
     """A member is done: its evaluation, and its files in its folder (`path` is the file's name there)."""
 
@@ -140,6 +179,13 @@ class Cancelled(View):
     job_id: str
 
 
+class Left(View):
+    """A member stopped because it was told to leave: it is to go on later, from its latest checkpoint."""
+
+    kind: Literal["left"] = "left"
+    job_id: str
+
+
 class Split(View):
     """A member that did not end, because there is too little memory for so many: it is to be trained again, among fewer."""
 
@@ -148,7 +194,7 @@ class Split(View):
     detail: str
 
 
-LastWord: TypeAlias = Succeeded | Failed | Cancelled | Split
+LastWord: TypeAlias = Succeeded | Failed | Cancelled | Left | Split
 """What a trainer says of a member at last: nothing comes after it."""
 
 
@@ -156,6 +202,13 @@ class Cancel(View):
     """The agent asks the child to stop a member."""
 
     kind: Literal["cancel"] = "cancel"
+    job_id: str
+
+
+class Leave(View):
+    """The agent asks the child to stop a member in such a way that it can go on later."""
+
+    kind: Literal["leave"] = "leave"
     job_id: str
 
 
@@ -201,10 +254,16 @@ class ComparisonRefused(View):
 
 
 IngestMessage = Annotated[Ingested | IngestRefused, Field(discriminator="kind")]
-TrainerMessage = Annotated[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled | Split, Field(discriminator="kind")]
+TrainerMessage = Annotated[
+    PhaseChanged | EpochDone | Log | Resumed | Checkpointed | Succeeded | Failed | Cancelled | Left | Split, Field(discriminator="kind")
+]
+TrainerOrder = Annotated[Cancel | Leave, Field(discriminator="kind")]
 
 ComparisonMessage = Annotated[Compared | ComparisonRefused, Field(discriminator="kind")]
 
 INGEST_MESSAGE: TypeAdapter[Ingested | IngestRefused] = TypeAdapter(IngestMessage)
-TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Log | Succeeded | Failed | Cancelled | Split] = TypeAdapter(TrainerMessage)
+TRAINER_MESSAGE: TypeAdapter[PhaseChanged | EpochDone | Log | Resumed | Checkpointed | Succeeded | Failed | Cancelled | Left | Split] = (
+    TypeAdapter(TrainerMessage)
+)
+TRAINER_ORDER: TypeAdapter[Cancel | Leave] = TypeAdapter(TrainerOrder)
 COMPARISON_MESSAGE: TypeAdapter[Compared | ComparisonRefused] = TypeAdapter(ComparisonMessage)

@@ -17,6 +17,7 @@ from workers.training.errors import Diverged
 from workers.training.networks import Architecture, Blocks, padded
 from workers.training.population import Plan, Population, derived_seed
 from workers.training.rows import Rows, Source
+from workers.training.saving import NEVER, NUMBERS, Keeping, Saved, Standing, Watched
 from workers.training.stepping import Stepper
 from workers.training.validation import Watch, validation_values
 
@@ -91,7 +92,22 @@ class Deferred:
     epoch: int
 
 
-Event = Epoch | Deferred | Trained | Lost | Withdrawn
+@dataclass(frozen=True)
+class Kept:
+    """The training of all members as it is, to be written down; `is_again` tells the second one of a refit."""
+
+    saved: Saved
+    is_again: bool = False
+
+
+@dataclass(frozen=True)
+class Departed:
+    """A member left, to come back later: it goes on from what was kept just before."""
+
+    member: int
+
+
+Event = Epoch | Deferred | Trained | Lost | Withdrawn | Departed | Kept
 
 
 def train(
@@ -101,6 +117,8 @@ def train(
     training: Rows,
     validation: Rows | None,
     is_cancelled: Callable[[int], bool],
+    keeping: Keeping = NEVER,
+    saved: Saved | None = None,
 ) -> Iterator[Event]:
     """Train all members together; yield each one's epochs, and at last what became of it.
 
@@ -108,9 +126,13 @@ def train(
     Deferred terms come into force in the last fifth of the epochs, or as soon as patience with the first ones is at its end; the best
     epoch is the best of all, whichever terms it had. Without validation rows no member stops early: the last epoch is the best.
     Everything is on the features' device.
+
+    A training that was kept (`Kept`) goes on as if nothing had happened: to the last digit on the same machine, with the same members.
+    Members that are cancelled by then do not come back.
     """
-    course = _Course(network, plans, pace, training, validation, is_cancelled)
-    for epoch in range(1, pace.epochs + 1):
+    course = _Course(network, plans, pace, training, validation, is_cancelled, keeping, saved)
+    yield from map(Withdrawn, sorted(course.gone))
+    for epoch in range(course.epoch, pace.epochs + 1 if course.active else 0):
         yield from course.learn(epoch)
         if course.active:
             # All at once: whoever records what happens then takes one transaction for an epoch, and not one for each member.
@@ -131,14 +153,19 @@ class _Course:
         training: Rows,
         validation: Rows | None,
         is_cancelled: Callable[[int], bool],
+        keeping: Keeping,
+        saved: Saved | None,
     ) -> None:
-        self._network, self._plans, self._pace, self._is_cancelled = network, plans, pace, is_cancelled
+        self._network, self._plans, self._pace, self._is_cancelled, self._keeping = network, plans, pace, is_cancelled, keeping
         self._training, self._source = training, Source(network, training.features)
         self._validation = None if validation is None else (Source(network, validation.features), validation.labels.cpu().numpy())
         self._cuts = batch_ends(len(training), pace.batch_size)[:-1]
         self._batches = len(self._cuts) + 1
+        self.gone = set() if saved is None else {member for member in saved.standing.active if is_cancelled(member)}
+        saved = None if saved is None else saved.without(self.gone, network)
         # Neighbours with one seed share their batches, and those with one pace of learning a step of the optimiser.
-        self._stack = sorted(range(len(plans)), key=lambda member: _likeness(plans[member]))
+        sorted_members = sorted(range(len(plans)), key=lambda member: _likeness(plans[member]))
+        self._stack = sorted_members if saved is None else list(saved.standing.stack)
         in_order = [plans[member] for member in self._stack]
         start = network.initial([derived_seed(plan.seed, _WEIGHTS) for plan in in_order], [plan.bias for plan in in_order])
         device, self._dtype = training.features.device, _dtype_of(training.features)
@@ -152,23 +179,98 @@ class _Course:
         self._deferred_from: dict[int, int] = {}
         self._waiting = {member for member, plan in enumerate(plans) if plan.deferred is not None}
         self.active = set(self._stack)
-        self._started = self._polled = time.monotonic()
+        self.epoch, self._batch = 1, 0
+        self._started = now = time.monotonic()
+        self._look_at, self._keep_at = now + min(CANCEL_POLL_S, keeping.every_s), now + keeping.every_s
+        if saved is not None:
+            self._take_up(saved)
+
+    def _take_up(self, saved: Saved) -> None:
+        """Go on where a training of the same members was saved."""
+        standing, tensors, device = saved.standing, saved.tensors, self._training.features.device
+        self.epoch, self._batch, self.active = standing.epoch, standing.batch, set(standing.active)
+        self._started -= standing.elapsed_s
+        for watch, seen in zip(self._watches, standing.watches, strict=True):
+            watch.best_epoch, watch.best, watch.since = seen.best_epoch, -math.inf if seen.best is None else seen.best, seen.since
+        self._deferred_from = dict(standing.deferred_from)
+        self._waiting -= self._deferred_from.keys()
+        for member, plan in enumerate(self._plans):
+            if f"best.{member}" in tensors:
+                is_deferred = self._deferred_from.get(member, math.inf) <= self._watches[member].best_epoch
+                terms = plan.deferred if is_deferred and plan.deferred is not None else plan.terms
+                self._best[member] = tensors[f"best.{member}"].to(device), terms
+        in_force = [(self._plans[member], member in self._deferred_from) for member in self._stack]
+        self._population.use([plan.deferred if since and plan.deferred is not None else plan.terms for plan, since in in_force])
+        self._population.take_up([tensors[name] for name in NUMBERS], standing.steps)
+        for draw, state, plan in zip(self._population.draws, tensors["draws"], [plan for plan, _ in in_force], strict=True):
+            if standing.device == device.type:
+                # A copy: torch reads a generator's state from the beginning of its memory, whatever part of it the tensor is.
+                draw.set_state(state.clone())
+            else:  # Another kind of generator: it draws as well, only not the same.
+                draw.manual_seed(derived_seed(plan.seed + standing.steps, _DRAWS))
+        for seed, state in zip(standing.seeds, tensors["orders"], strict=True):
+            self._orders[seed].set_state(state.clone())
+        self._sums = tensors["sums"].t().to(device, copy=True)
+
+    def _saved(self) -> Saved:
+        """Return everything that `_take_up` needs, as copies on the processor."""
+        bests = [None if watch.best == -math.inf else watch.best for watch in self._watches]
+        standing = Standing(
+            epoch=self.epoch,
+            batch=self._batch,
+            steps=(self.epoch - 1) * self._batches + self._batch,
+            elapsed_s=time.monotonic() - self._started,
+            device=self._training.features.device.type,
+            stack=self._stack,
+            active=sorted(self.active),
+            seeds=list(self._orders_before),
+            watches=[
+                Watched(best_epoch=watch.best_epoch, best=best, since=watch.since) for watch, best in zip(self._watches, bests, strict=True)
+            ],
+            deferred_from=self._deferred_from,
+        )
+        tensors = dict(zip(NUMBERS, self._population.numbers, strict=True)) | {
+            "sums": self._sums.t().contiguous(),
+            "draws": torch.stack([draw.get_state() for draw in self._population.draws]),
+            "orders": torch.stack(list(self._orders_before.values())),
+        }
+        tensors |= {f"best.{member}": parameters for member, (parameters, _) in self._best.items()}
+        return Saved(standing, {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()})
 
     def learn(self, epoch: int) -> Iterator[Event]:
         """Take one epoch's steps; yield who gets deferred terms, and who was cancelled meanwhile."""
-        last_fifth = first_deferred_epoch(self._pace.epochs)
-        due = {member for member in self._waiting & self.active if epoch == (self._plans[member].deferred_from or last_fifth)}
-        if due:
-            yield from self._defer(due, epoch - 1)
+        self.epoch = epoch
+        if self._batch == 0:
+            last_fifth = first_deferred_epoch(self._pace.epochs)
+            due = {member for member in self._waiting & self.active if epoch == (self._plans[member].deferred_from or last_fifth)}
+            if due:
+                yield from self._defer(due, epoch - 1)
+            self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=self._training.labels.device)
+        self._orders_before = {seed: order.get_state() for seed, order in self._orders.items()}
         self._order, before = self._shuffle(), (epoch - 1) * self._batches
-        self._sums = torch.zeros(self._batches, len(self._stack), dtype=self._dtype, device=self._order.device)
         for batch, index in enumerate(self._order.tensor_split(self._cuts, dim=1)):
+            if batch < self._batch:
+                continue
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
             self._sums[batch] = self._stepper.step(index, rate, before + batch + 1)
-            if time.monotonic() - self._polled > CANCEL_POLL_S:
-                yield from self._withdraw()
+            self._batch = batch + 1
+            if time.monotonic() > self._look_at:
+                yield from self._look()
                 if not self.active:
                     return
+        self._batch = 0
+
+    def _look(self) -> Iterator[Event]:
+        """Yield who was cancelled, the training where it is to be kept, and who leaves it then."""
+        yield from self._withdraw()
+        leaving = [member for member in sorted(self.active) if self._keeping.is_leaving(member)]
+        if leaving or (self.active and time.monotonic() > self._keep_at):
+            yield Kept(self._saved())
+            self._keep_at = time.monotonic() + self._keeping.every_s
+        for member in leaving:
+            self.active.discard(member)
+            yield Departed(member)
+        self._look_at = min(time.monotonic() + CANCEL_POLL_S, self._keep_at)
 
     def judge(self, epoch: int) -> Iterator[Event]:
         """Validate the averaged weights of every active member; yield what became of it."""
@@ -258,7 +360,6 @@ class _Course:
         return torch.bincount(self._training.labels[rows], weighed, minlength=self._network.classes).tolist()
 
     def _withdraw(self) -> Iterator[Event]:
-        self._polled = time.monotonic()
         for member in sorted(self.active):
             if self._is_cancelled(member):
                 self.active.discard(member)

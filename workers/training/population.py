@@ -138,6 +138,17 @@ class Population:
     def dtype(self) -> torch.dtype:
         return self._numbers[0].dtype
 
+    @property
+    def numbers(self) -> list[Tensor]:
+        """The vectors of parameters, averages and both moments: with the number of steps, all that a population remembers."""
+        return self._numbers
+
+    def take_up(self, numbers: Sequence[Tensor], steps: int) -> None:
+        """Go on from what a population of the same members had come to after so many steps."""
+        for own, saved in zip(self._numbers, numbers, strict=True):
+            own.copy_(saved)
+        self._settle(self._plans, self.terms, self.draws, self._numbers, steps)
+
     def average_of(self, place: int) -> Tensor:
         """Return the averages of the member at `place` as a row (1, parameters) of its own."""
         return self._chosen(self._numbers[1], [place])[None]

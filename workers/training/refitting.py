@@ -4,17 +4,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.messages import REFIT_SERIES
 from workers.training.cohort import Cohort
-from workers.training.loop import Epoch, Event, Trained, train
+from workers.training.loop import Epoch, Event, Kept, Trained, train
 from workers.training.population import Plan
 from workers.training.rows import Rows
+from workers.training.saving import NEVER, Keeping, Saved
 
-SERIES = "refit/loss"
+SERIES = REFIT_SERIES
 """The mean loss of an epoch over training and validation rows."""
 
 
 def refit(
-    cohort: Cohort, specs: Sequence[ResolvedSpec], first: Mapping[int, Trained], rows: Rows, is_cancelled: Callable[[int], bool]
+    cohort: Cohort,
+    specs: Sequence[ResolvedSpec],
+    first: Mapping[int, Trained],
+    rows: Rows,
+    is_cancelled: Callable[[int], bool],
+    keeping: Keeping = NEVER,
+    saved: Saved | None = None,
 ) -> Iterator[Event]:
     """Train the members in `first` again, together, on `rows`, those of training and validation.
 
@@ -23,9 +31,17 @@ def refit(
     again = replace(cohort, learnt=cohort.prepared.span_of_both)
     members = sorted(first)
     plans = [refit_plan(again, specs[member], first[member]) for member in members]
-    for event in train(cohort.network, plans, cohort.pace, rows, None, lambda place: is_cancelled(members[place])):
+    keeping = replace(keeping, is_leaving=_of_places(members, keeping.is_leaving))
+    for event in train(cohort.network, plans, cohort.pace, rows, None, _of_places(members, is_cancelled), keeping, saved):
+        if isinstance(event, Kept):
+            yield replace(event, is_again=True)
+            continue
         event = replace(event, member=members[event.member])
         yield replace(event, values={SERIES: event.values["train/loss"]}) if isinstance(event, Epoch) else event
+
+
+def _of_places(members: Sequence[int], holds: Callable[[int], bool]) -> Callable[[int], bool]:
+    return lambda place: holds(members[place])
 
 
 def refit_plan(cohort: Cohort, spec: ResolvedSpec, first: Trained) -> Plan:

@@ -9,6 +9,7 @@ from counterweight.contracts.evaluation import Evaluation, Metric
 from counterweight.contracts.jobs import LogLevel, Resolved
 from counterweight.contracts.messages import Log, StoredFile
 from counterweight.contracts.splits import PARTS
+from workers.training.checkpoints import Facts
 from workers.training.loop import Epoch
 from workers.training.pilot import Choice
 from workers.training.prepared import Prepared
@@ -41,10 +42,18 @@ class Telling:
         for note in resolved.notes:
             yield self._line(job_id, note, "info" if choice is not None and note == choice.note else "warning")
 
+    def resuming(self, job_id: str, facts: Facts | None) -> Iterator[Log]:
+        """Tell where the member goes on, or that it cannot."""
+        if facts is None:
+            yield self._line(job_id, "no checkpoint is whole, or of this network: training begins anew", "warning")
+            return
+        again = " of the training on training and validation rows" if facts.is_again else ""
+        yield self._line(job_id, f"goes on from a checkpoint, after step {facts.standing.steps} (epoch {facts.standing.epoch}){again}")
+
     def epoch(self, job_id: str, done: Epoch) -> Iterator[Log]:
         """Tell of some epochs: the first ones, the last, and one in each twentieth of the whole."""
         told = self._latest[job_id] = done.epoch
-        if done.epoch > 1 and told - self._told[job_id] < SHARE_BETWEEN_EPOCHS * self._epochs and done.epoch < self._epochs:
+        if done.epoch > 1 and told - self._told.get(job_id, 0) < SHARE_BETWEEN_EPOCHS * self._epochs and done.epoch < self._epochs:
             return
         self._told[job_id] = done.epoch
         values = ", ".join(f"{name} {value:.5g}" for name, value in done.values.items())

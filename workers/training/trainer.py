@@ -1,7 +1,7 @@
 """A whole training run: from a task to its messages. No database, no pipe: whoever runs it passes the messages on."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import time
@@ -13,11 +13,15 @@ from torch import Tensor
 
 from counterweight.contracts.messages import (
     Cancelled,
+    Checkpointed,
+    CheckpointFile,
     EpochDone,
     Failed,
     LastWord,
+    Left,
     Member,
     PhaseChanged,
+    Resumed,
     Split,
     Succeeded,
     TrainerMessage,
@@ -25,33 +29,43 @@ from counterweight.contracts.messages import (
 )
 from counterweight.contracts.splits import PARTS, Part
 from counterweight.statistics.operating import JudgedPart
+from workers.training import checkpoints
+from workers.training.checkpoints import Checkpoint, Passenger
 from workers.training.cohort import Cohort, form_cohort
 from workers.training.errors import Diverged, OutOfMemory, TrainingError
 from workers.training.evaluation import evaluate
 from workers.training.files import store
-from workers.training.loop import Deferred, Epoch, Event, Lost, Trained, Withdrawn, all_logits, train
+from workers.training.loop import Deferred, Departed, Epoch, Event, Kept, Lost, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
+from workers.training.population import Plan
 from workers.training.predictions import prediction_files
 from workers.training.prepared import TableFile, prepare
 from workers.training.products import use_tensor_cores, use_widest_products
 from workers.training.refitting import refit
 from workers.training.requested import Sources, with_requested
 from workers.training.rows import Rows
+from workers.training.saving import NEVER, Keeping
 from workers.training.subject import Scored
 from workers.training.telling import Telling
 
 _MEMORY_SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
-def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float] = time) -> Iterator[TrainerMessage]:
+def run(
+    task: TrainerTask,
+    is_cancelled: Callable[[str], bool],
+    clock: Callable[[], float] = time,
+    is_leaving: Callable[[str], bool] = lambda _: False,
+) -> Iterator[TrainerMessage]:
     """Train the task's members together; yield what happens to each.
 
-    Every member ends with `Succeeded`, `Failed` (its owner can mend it) or `Cancelled` (`is_cancelled(job_id)` turned true). Anything
-    else that goes wrong is raised: the caller's process is then of no more use.
+    Every member ends with `Succeeded`, `Failed` (its owner can mend it), `Cancelled` (`is_cancelled(job_id)` turned true) or, after a
+    checkpoint to go on from, `Left` (`is_leaving(job_id)` did, while it trained). Anything else that goes wrong is raised: the caller's
+    process is then of no more use.
     """
     unfinished = {member.job_id for member in task.members}
     try:
-        for message in _run(task, is_cancelled, clock):
+        for message in _run(task, is_cancelled, clock, is_leaving):
             if isinstance(message, LastWord):
                 unfinished.discard(message.job_id)
             yield message
@@ -64,38 +78,61 @@ def run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[
             yield Split(job_id=job_id, detail=str(error)) if is_for_fewer else _failed(job_id, error)
 
 
-def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float]) -> Iterator[TrainerMessage]:
+def _run(
+    task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float], is_leaving: Callable[[str], bool]
+) -> Iterator[TrainerMessage]:
     device = _settle_device(task)
-    specs = [member.spec for member in task.members]
     for member in task.members:
         yield PhaseChanged(job_id=member.job_id, phase="loading")
-    file = TableFile(Path(task.table), task.table_sha256)
-    prepared = prepare(file, _test_file(task), task.facts, specs[0], Path(task.cache_folder), task.threads)
-    cohort = form_cohort(prepared, task.facts, specs, device, Path(task.cache_folder))
-    losses = [cohort.loss(spec) for spec in specs]
+    file, first_spec = TableFile(Path(task.table), task.table_sha256), task.members[0].spec
+    prepared = prepare(file, _test_file(task), task.facts, first_spec, Path(task.cache_folder), task.threads)
+    cohort = form_cohort(prepared, task.facts, [member.spec for member in task.members], device, Path(task.cache_folder))
+    losses = [cohort.loss(member.spec) for member in task.members]
+    kept_in, checkpoint = _newest(task, str(cohort.network))
+    # All who were there when the checkpoint was made, also those that have ended since: the others' places are counted by them.
+    everyone = [Passenger.model_validate(member) for member in task.members] if checkpoint is None else checkpoint.facts.members
+    here = {member.job_id: member for member in task.members}
+    specs = [one.spec for one in everyone]
     plans = [cohort.plan(spec) for spec in specs]
     telling = Telling(cohort.pace.epochs, clock)
     for member, loss in zip(task.members, losses, strict=True):
         resolved = cohort.resolved(member.spec, task.threads)
         yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved, loss=loss)
         yield from telling.beginning(member.job_id, resolved, prepared, cohort.settled.choice)
+        if task.checkpoints:
+            yield Resumed(job_id=member.job_id, checkpoint_id=None if kept_in is None else kept_in.id)
+            yield from telling.resuming(member.job_id, None if checkpoint is None else checkpoint.facts)
     spans: dict[Part, slice] = {part: prepared.span(part) for part in PARTS}
     features, labels = prepared.features.to(device), prepared.labels.to(device)
     parts = {part: Rows(features[span], labels[span]) for part, span in spans.items()}
     learnt, both = (Rows(features[span], labels[span], prepared.row_weights(span)) for span in (spans["train"], prepared.span_of_both))
     # Those that are to be trained again, each with what its first training came to.
-    held: dict[int, Trained] = {}
+    held = {} if checkpoint is None else _held(checkpoint, plans, device)
+    saved, is_again = (None, False) if checkpoint is None else (checkpoint.saved, checkpoint.facts.is_again)
+    written = 0
 
     def member_is_cancelled(index: int) -> bool:
-        return is_cancelled(task.members[index].job_id)
+        job_id = everyone[index].job_id
+        return job_id not in here or is_cancelled(job_id)
+
+    keeping = NEVER
+    if task.checkpoint_folder is not None:
+        keeping = Keeping(task.checkpoint_s, lambda index: is_leaving(everyone[index].job_id))
 
     def events() -> Iterator[Event]:
-        yield from train(cohort.network, plans, cohort.pace, learnt, parts["validation"], member_is_cancelled)
+        if not is_again:
+            yield from train(cohort.network, plans, cohort.pace, learnt, parts["validation"], member_is_cancelled, keeping, saved)
         if held:
-            yield from refit(cohort, specs, held, both, member_is_cancelled)
+            yield from refit(cohort, specs, held, both, member_is_cancelled, keeping, saved if is_again else None)
 
     for event in events():
-        member, first = task.members[event.member], held.get(event.member)
+        if isinstance(event, Kept):
+            written += 1
+            yield _written(task, written, str(cohort.network), everyone, event, held)
+            continue
+        if everyone[event.member].job_id not in here:
+            continue
+        member, first = here[everyone[event.member].job_id], held.get(event.member)
         match event:
             case Epoch() if first is not None:
                 yield _epoch_done(member.job_id, event, first.best_epoch, clock())
@@ -106,6 +143,8 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
                 yield from telling.deferred(member.job_id, event.epoch)
             case Withdrawn():
                 yield Cancelled(job_id=member.job_id)
+            case Departed():
+                yield Left(job_id=member.job_id)
             case Lost():
                 yield _failed(member.job_id, event.error)
             case Trained() if is_cancelled(member.job_id):  # while it waited for the evaluation of others
@@ -121,6 +160,36 @@ def _run(task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable
                     yield from _finish(task, member, first or event, event, cohort, parts, telling, is_cancelled)
                 except Diverged as error:  # on rows it has not trained on; the other members go on
                     yield _failed(member.job_id, error)
+
+
+def _newest(task: TrainerTask, network: str) -> tuple[CheckpointFile, Checkpoint] | tuple[None, None]:
+    """Return the first checkpoint from which all members can go on, and the file that it was in; None and None without one."""
+    for file in task.checkpoints:
+        found = checkpoints.read(file)
+        if found is not None and found.facts.network == network and found.unfinished().issuperset(each.job_id for each in task.members):
+            return file, found
+    return None, None
+
+
+def _held(checkpoint: Checkpoint, plans: Sequence[Plan], device: torch.device) -> dict[int, Trained]:
+    """Return, by number, what the first training of those came to that wait to be trained again."""
+    found = {}
+    for one in checkpoint.facts.held:
+        plan = plans[one.member]
+        terms = plan.terms if one.deferred_from is None or plan.deferred is None else plan.deferred
+        parameters = checkpoint.tensors[f"held.{one.member}"].to(device)
+        found[one.member] = Trained(one.member, parameters, one.best_epoch, terms, one.deferred_from)
+    return found
+
+
+def _written(
+    task: TrainerTask, number: int, network: str, everyone: list[Passenger], kept: Kept, held: Mapping[int, Trained]
+) -> Checkpointed:
+    """Write a checkpoint; return what to record of it."""
+    assert task.checkpoint_folder is not None
+    file, facts = checkpoints.write(Path(task.checkpoint_folder), number, network, everyone, kept, held)
+    here = {member.job_id for member in task.members}
+    return Checkpointed(job_ids=sorted(facts.unfinished() & here), file=file, step=facts.standing.steps, is_refit=facts.is_again)
 
 
 def _finish(
