@@ -37,6 +37,7 @@ class ServerSettings(BaseSettings):
         default="auto", description="The most jobs trained together; `auto` leaves it to their size, 1 trains every job alone."
     )
     lease_s: float = Field(default=30.0, gt=0, description="Seconds without a beat after which a worker counts as lost.")
+    checkpoint_s: float = Field(default=30.0, gt=0, description="Seconds between two checkpoints of a training.")
     bootstrap_key: SecretStr | None = Field(default=None, description="Makes the first admin key; at least 32 characters.")
     max_upload_bytes: int = Field(default=10 * 2**30, gt=0, description="Largest upload accepted.")
     log_format: Literal["text", "json"] = Field(default="text", description="How log lines look.")

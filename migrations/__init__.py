@@ -1,4 +1,4 @@
 """The history of the schema, as Alembic revisions."""
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest of `versions`: what this release needs."""

@@ -60,7 +60,7 @@ def main() -> int:
     # Children inherit the environment, and it names the database and its password.
     for variable in [variable for variable in os.environ if variable.startswith(("COUNTERWEIGHT_", "PG"))]:
         del os.environ[variable]
-    agent = Agent(database, files, devices.slots(settings), name, settings.lease_s, settings.most_in_a_cohort)
+    agent = Agent(database, files, devices.slots(settings), name, settings.lease_s, settings.most_in_a_cohort, settings.checkpoint_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())
     agent.run()

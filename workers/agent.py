@@ -16,28 +16,31 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.messages import Ingested, IngestRefused, IngestTask
+from counterweight.contracts.messages import Checkpointed, Ingested, IngestRefused, IngestTask
 from counterweight.contracts.workers import WorkerSlot
 from service.domain.errors import LostClaim
-from service.persistence import agents, attempts, changes, comparing, housekeeping, queue, recording
+from service.persistence import agents, attempts, changes, checkpoints, comparing, housekeeping, queue, recording
 from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
 from service.persistence.tables import Agent as AgentRow
-from service.persistence.tables import Dataset
+from service.persistence.tables import Dataset, Job
 from workers.comparisons import Comparing
 from workers.devices import Slot
 from workers.processes import Child, IngestProcess, Nursery
 from workers.pulse import Pulse
-from workers.trainings import Training, pack_for, task_of
+from workers.trainings import Training, checkpoint_folder, pack_for, run_ends, task_of
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 DATABASE_RETRY_S = 0.5
-CANCEL_PATIENCE_S = 5.0
-"""A cancel is honoured within 10 s: so long the trainer has to stop by itself."""
+STOP_PATIENCE_S = 5.0
+"""A cancel and a pause are honoured within 10 s: so long the trainer has to stop by itself."""
+
+DRAIN_S = 12.0
+"""A worker ends within 30 s: so long its trainers have to keep their places."""
 
 TIDY_S = 3600.0
 LOOK_ANYWAY_S = 2.0
@@ -56,10 +59,17 @@ class Agent:
     """Runs until `stop` is called; every write is fenced, so that a late one of a lost agent changes nothing."""
 
     def __init__(
-        self, database: Database, files: Files, slots: list[Slot], home_id: str, lease_s: float, max_cohort: int | None = None
+        self,
+        database: Database,
+        files: Files,
+        slots: list[Slot],
+        home_id: str,
+        lease_s: float,
+        max_cohort: int | None = None,
+        checkpoint_s: float = 30.0,
     ) -> None:
         self._database, self._files, self._slots, self._home_id, self._lease_s = database, files, slots, home_id, lease_s
-        self._max_cohort = max_cohort
+        self._max_cohort, self._checkpoint_s = max_cohort, checkpoint_s
         self._nursery = Nursery()
         self._trainings: list[Training] = []
         self._readings: dict[str, Reading] = {}
@@ -86,6 +96,8 @@ class Agent:
             with pulse:
                 while not self._stop.is_set() and not pulse.is_lost:
                     self._turn()
+                if not pulse.is_lost:
+                    self._drain()
             self._end_children()
             if not pulse.is_lost:
                 # If the database is away, whoever watches our beat gives our work back.
@@ -96,7 +108,7 @@ class Agent:
         """Look after the queue when something changed, and now and then anyway; then hear what the children say."""
         if self._should_look or time.monotonic() - self._looked_at > LOOK_ANYWAY_S:
             self._should_look, self._looked_at = False, time.monotonic()
-            for step in (self._give_back_strays, self._claim_what_fits, self._pass_on_cancels, self._tidy):
+            for step in (self._give_back_strays, self._end_overdue, self._claim_what_fits, self._pass_on_stops, self._tidy):
                 self._patiently(step)
         running: list[Training | Reading | Comparing] = [*self._trainings, *self._readings.values(), *self._comparisons.values()]
         children = {child.process.connection: child for child in running}
@@ -148,8 +160,9 @@ class Agent:
             pack = pack_for(slot, self._max_cohort)
             cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack, shares, slot.gpu_memory_bytes)
         if cohort is not None:
-            process = self._nursery.start_trainer(task_of(cohort, slot, self._files))
-            self._trainings.append(Training({claim.id: claim for claim in cohort.claims}, len(cohort.claims), index, process))
+            process = self._nursery.start_trainer(task_of(cohort, slot, self._files, self._checkpoint_s))
+            claims, ends_at = {claim.id: claim for claim in cohort.claims}, run_ends(cohort, time.monotonic())
+            self._trainings.append(Training(claims, len(claims), index, process, checkpoint_folder(cohort), ends_at))
             claimed = ", ".join(f"{claim.id} under fence {claim.fence}" for claim in cohort.claims)
             logger.info("training on %s: %s", slot.device, claimed)
 
@@ -180,8 +193,36 @@ class Agent:
             logger.warning("%s is no longer held; its trainer leaves it", job_id)
             training.process.cancel(job_id)
         training.forget({*heard.ended, *lost})
+        if heard.ended or any(isinstance(report, Checkpointed) for reports in heard.said.values() for report in reports):
+            self._patiently(self._sweep_checkpoints)
         if training.process.has_ended or not training.claims:
             self._end_training(training)
+
+    def _sweep_checkpoints(self) -> None:
+        with self._database.write() as session:
+            unused = checkpoints.sweep(session)
+        self._files.remove(unused)
+
+    def _drain(self) -> None:
+        """Let trainers keep their members' places and end; what is heard of them is written as ever."""
+        for training in self._trainings:
+            training.let_all_go()
+        until = time.monotonic() + DRAIN_S
+        while self._trainings and (left := until - time.monotonic()) > 0:
+            going = {training.process.connection: training for training in self._trainings}
+            for ready in wait(list(going), timeout=left):
+                assert isinstance(ready, Connection)
+                self._hear_training(going[ready])
+
+    def _end_overdue(self) -> None:
+        """End jobs that have waited, or run, for as long as their limits allow."""
+        with self._database.write() as session:
+            attempts.end_overdue_waits(session, _now())
+        now = time.monotonic()
+        for training in list(self._trainings):
+            overdue = [claim for job_id, claim in training.claims.items() if training.ends_at.get(job_id, math.inf) <= now]
+            if overdue:
+                self._stop_by_force(training, overdue, attempts.overdue)
 
     def _end_training(self, training: Training) -> None:
         training.process.kill()
@@ -226,21 +267,24 @@ class Agent:
         else:
             queue.refuse_dataset(session, dataset, answer.code, answer.detail, _now())
 
-    def _pass_on_cancels(self) -> None:
+    def _pass_on_stops(self) -> None:
         """Tell trainers which members to stop; one that does not in time (it may be deep in an evaluation) is left to finish in vain."""
         if not self._trainings:
             return
         with self._database.read() as session:
-            cancelled = queue.cancelling(session, self._id)
+            told = queue.told_to_stop(session, self._id)
         for training in list(self._trainings):
-            overdue = training.tell_to_stop(cancelled, time.monotonic(), CANCEL_PATIENCE_S)
+            overdue = training.tell_to_stop(told, time.monotonic(), STOP_PATIENCE_S)
             if overdue:
-                self._cancel_by_force(training, overdue)
+                self._stop_by_force(training, overdue, attempts.stopped)
 
-    def _cancel_by_force(self, training: Training, overdue: list[Claim]) -> None:
+    def _stop_by_force(self, training: Training, overdue: list[Claim], end: Callable[[Session, Job, datetime], None]) -> None:
+        """End members as `end` does; their trainer is told to leave them, and ended where it has no others."""
         with self._database.write() as session:
             for job in queue.lock_jobs(session, overdue).values():
-                attempts.cancelled(session, job, _now())
+                end(session, job, _now())
+        for claim in overdue:
+            training.process.cancel(claim.id)
         training.forget({claim.id for claim in overdue})
         # Where others train on, what it still says of these is not listened to.
         if not training.claims:
@@ -288,13 +332,14 @@ class Agent:
 
     def _patiently(self, step: Callable[[], Result]) -> Result | None:
         """Do a step that needs the database, again and again while the database is away; its writes can be repeated."""
-        while not self._stop.is_set():
+        while True:
             try:
                 return step()
             except DATABASE_AWAY as error:
+                if self._stop.is_set():
+                    return None
                 logger.warning("the database does not answer (%s); trying again", str(error).splitlines()[0])
                 self._stop.wait(DATABASE_RETRY_S)
-        return None
 
     def _listen(self) -> None:
         for changed in changes.watch(self._database, self._stop):

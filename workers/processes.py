@@ -28,6 +28,7 @@ from counterweight.contracts.messages import (
     Ingested,
     IngestRefused,
     IngestTask,
+    Leave,
     TrainerTask,
 )
 from service.persistence.recording import TrainerReport
@@ -105,6 +106,10 @@ class TrainerProcess(Child):
 
     def cancel(self, job_id: str) -> None:
         self.send(Cancel(job_id=job_id).model_dump_json().encode())
+
+    def let_go(self, job_id: str) -> None:
+        """Ask it to keep a member's place and leave it."""
+        self.send(Leave(job_id=job_id).model_dump_json().encode())
 
 
 class IngestProcess(Child):

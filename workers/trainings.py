@@ -1,6 +1,6 @@
 """A cohort that a trainer of this host trains: what the trainer is told, and what is made of what it says."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -8,10 +8,10 @@ from typing import TypeAlias
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import TableFacts
-from counterweight.contracts.jobs import ResolvedSpec
-from counterweight.contracts.messages import LastWord, Member, TrainerTask
+from counterweight.contracts.jobs import JobState, ResolvedSpec
+from counterweight.contracts.messages import Checkpointed, CheckpointFile, LastWord, Member, TrainerTask
 from service.domain.cohorts import pack_size
-from service.persistence import attempts, datasets, queue, recording
+from service.persistence import attempts, checkpoints, datasets, queue, recording
 from service.persistence.files import Files
 from service.persistence.queue import Claim, Cohort, PackSize
 from service.persistence.recording import TrainerReport
@@ -39,16 +39,21 @@ class Training:
     size: int
     slot: int
     process: TrainerProcess
+    checkpoint_folder: str = ""
+    ends_at: dict[str, float] = field(default_factory=dict)
+    """When a member has run for as long as it may, by the monotonic clock; those without a limit are left out."""
     told_to_stop_at: dict[str, float] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
 
     def hear(self) -> Heard:
         """Take what the trainer has said and was not heard yet."""
         said: Said = {}
         for report in self.process.reports():
-            claim = self.claims.get(report.job_id)
-            # Nothing counts that it says of other jobs, or of a member after its last word.
-            if claim is not None and not (claim in said and isinstance(said[claim][-1], LastWord)):
-                said.setdefault(claim, []).append(report)
+            for job_id in report.job_ids if isinstance(report, Checkpointed) else [report.job_id]:
+                claim = self.claims.get(job_id)
+                # Nothing counts that it says of other jobs, or of a member after its last word.
+                if claim is not None and not (claim in said and isinstance(said[claim][-1], LastWord)):
+                    said.setdefault(claim, []).append(report)
         ended = {claim.id for claim, reports in said.items() if isinstance(reports[-1], LastWord)}
         # A trainer killed right after it spoke: its words and its end are read at once.
         has_crashed = self.process.has_ended and self.claims.keys() > ended
@@ -56,20 +61,33 @@ class Training:
 
     def record(self, session: Session, heard: Heard, now: datetime) -> list[str]:
         """Write what was heard; return the members whose claim no longer stands."""
-        lost = recording.record_jobs(session, heard.said, self.size, now)
+        lost = recording.record_jobs(session, heard.said, self.size, now, self.checkpoint_folder)
         if heard.crash is not None:
             for job in queue.lock_jobs(session, self.claims.values()).values():
                 attempts.crash(session, job, self.size, heard.crash, now)
         return lost
 
-    def tell_to_stop(self, job_ids: Collection[str], at: float, patience_s: float) -> list[Claim]:
-        """Tell the trainer to stop these jobs, as far as it has them; return those that it was told of longer ago than patience lasts."""
+    def tell_to_stop(self, job_ids: Mapping[str, JobState], at: float, patience_s: float) -> list[Claim]:
+        """Tell the trainer to stop these jobs, as far as it has them, for good or, if they are pausing, for now.
+
+        Returns those that it was told of longer ago than patience lasts.
+        """
         members = [job_id for job_id in job_ids if job_id in self.claims]
         for job_id in members:
-            if job_id not in self.told_to_stop_at:
-                self.told_to_stop_at[job_id] = at
+            is_pausing = job_ids[job_id] == "pausing"
+            # One that was pausing may be cancelled before it has left.
+            if not is_pausing and job_id not in self.cancelled:
+                self.cancelled.add(job_id)
                 self.process.cancel(job_id)
+            elif is_pausing and job_id not in self.told_to_stop_at:
+                self.process.let_go(job_id)
+            self.told_to_stop_at.setdefault(job_id, at)
         return [self.claims[job_id] for job_id in members if at - self.told_to_stop_at[job_id] > patience_s]
+
+    def let_all_go(self) -> None:
+        """Ask the trainer to keep the places of all members and leave them."""
+        for job_id in self.claims:
+            self.process.let_go(job_id)
 
     def forget(self, job_ids: Collection[str]) -> None:
         """These members have ended, or are no longer ours."""
@@ -88,7 +106,17 @@ def pack_for(slot: Slot, most: int | None) -> PackSize:
     return pack
 
 
-def task_of(cohort: Cohort, slot: Slot, files: Files) -> TrainerTask:
+def checkpoint_folder(cohort: Cohort) -> str:
+    return checkpoints.folder(cohort.claims[0].id, cohort.claims[0].fence)
+
+
+def run_ends(cohort: Cohort, at: float) -> dict[str, float]:
+    """Return when jobs that may run only so long will have done so, counted from `at`."""
+    limits = [(job.id, job.spec.limits.max_runtime_s, job.run_s) for job in cohort.jobs]
+    return {job_id: at + limit - before for job_id, limit, before in limits if limit is not None}
+
+
+def task_of(cohort: Cohort, slot: Slot, files: Files, checkpoint_s: float) -> TrainerTask:
     """Return what the trainer of this cohort is told; makes the folders that it may write to."""
     dataset, best = cohort.dataset, cohort.jobs[0]
     assert dataset.table_path is not None
@@ -104,6 +132,9 @@ def task_of(cohort: Cohort, slot: Slot, files: Files) -> TrainerTask:
         cache_folder=str(files.make_folder(recording.cache_folder(dataset.id))),
         device=slot.device_for(best.device),
         threads=slot.threads,
+        checkpoints=[CheckpointFile(id=one.id, path=str(files.path(one.path)), sha256=one.sha256) for one in cohort.checkpoints],
+        checkpoint_folder=str(files.make_folder(checkpoint_folder(cohort))),
+        checkpoint_s=checkpoint_s,
     )
 
 

@@ -55,6 +55,14 @@ class Jobs:
         """Ask for the end of a job; `wait` tells when it has come."""
         return self._transport.post(f"/jobs/{job_id}/cancel", JobView)
 
+    def pause(self, job_id: str) -> JobView:
+        """Ask the workers of a job to keep the place and free the device; queued jobs leave the queue at once."""
+        return self._transport.post(f"/jobs/{job_id}/pause", JobView)
+
+    def resume(self, job_id: str) -> JobView:
+        """Put a paused job back in the queue, to go on from the last checkpoint."""
+        return self._transport.post(f"/jobs/{job_id}/resume", JobView)
+
     def retry(self, job_id: str) -> JobView:
         """Queue a new job with the same spec as one that is over; its `retry_of` names that one."""
         return self._transport.post(f"/jobs/{job_id}/retry", JobView)

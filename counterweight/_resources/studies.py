@@ -53,6 +53,14 @@ class Studies:
         """Ask for the end of all jobs of a study; `wait` tells when it has come."""
         return self._transport.post(f"/studies/{study_id}/cancel", StudyView)
 
+    def pause(self, study_id: str) -> StudyView:
+        """Ask the workers of all jobs of a study to keep the place and free the device; queued jobs leave the queue at once."""
+        return self._transport.post(f"/studies/{study_id}/pause", StudyView)
+
+    def resume(self, study_id: str) -> StudyView:
+        """Put all paused jobs of a study back in the queue, to go on from the last checkpoint."""
+        return self._transport.post(f"/studies/{study_id}/resume", StudyView)
+
     def retry(self, study_id: str) -> StudyView:
         """Train anew what failed or was cancelled of a study that is over, and compare again."""
         return self._transport.post(f"/studies/{study_id}/retry", StudyView)

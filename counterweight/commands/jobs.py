@@ -146,6 +146,20 @@ def cancel(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
 
 
 @app.command()
+def pause(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
+    """Let a job free the device and keep the place."""
+    with connect() as client:
+        print_one(client.jobs.pause(job_id), output, quiet, _details)
+
+
+@app.command()
+def resume(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
+    """Let a paused job go on."""
+    with connect() as client:
+        print_one(client.jobs.resume(job_id), output, quiet, _details)
+
+
+@app.command()
 def retry(
     job_id: str,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the new job is over; the exit code tells how.")] = False,

@@ -140,6 +140,20 @@ def cancel(study_id: str, output: Output = "table", quiet: Quiet = False) -> Non
 
 
 @app.command()
+def pause(study_id: str, output: Output = "table", quiet: Quiet = False) -> None:
+    """Let all jobs of a study free the device and keep the place."""
+    with connect() as client:
+        print_one(client.studies.pause(study_id), output, quiet, _row)
+
+
+@app.command()
+def resume(study_id: str, output: Output = "table", quiet: Quiet = False) -> None:
+    """Let the paused jobs of a study go on."""
+    with connect() as client:
+        print_one(client.studies.resume(study_id), output, quiet, _row)
+
+
+@app.command()
 def update(
     study_id: str,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,

@@ -17,7 +17,7 @@ MOST_ROWS = 20
 """So many arms are shown while a study runs: a live table must fit on the screen."""
 
 PIPED_EVERY_S = 30.0
-SHOWN_STATES = ("running", "cancelling", "queued", "succeeded", "failed", "cancelled")
+SHOWN_STATES = ("running", "pausing", "paused", "cancelling", "queued", "succeeded", "failed", "cancelled")
 
 
 def follow(client: "Client", study_id: str, timeout_s: float | None, is_quiet: bool) -> "StudyView":
@@ -60,7 +60,7 @@ def standing(study: "StudySummary") -> str:
 
 def _fraction(client: "Client", study: "StudyView") -> float:
     """Return how much of the training is done; early stopping may end a job before its last epoch."""
-    ended = study.jobs - sum(study.counts.get(state, 0) for state in ("queued", "running", "cancelling"))
+    ended = study.jobs - sum(study.counts.get(state, 0) for state in ("queued", "running", "pausing", "paused", "cancelling"))
     running = client.jobs.list(filter=f"study_id = {study.id} AND state = running", limit=200) if "running" in study.counts else ()
     return (ended + sum(job.progress.fraction for job in running if job.progress is not None)) / study.jobs
 

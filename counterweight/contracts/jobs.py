@@ -13,11 +13,11 @@ from counterweight.contracts.pages import Page
 from counterweight.contracts.problems import JobProblem
 from counterweight.contracts.splits import Split, StratifiedSplit
 
-JobState = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+JobState = Literal["queued", "running", "pausing", "paused", "cancelling", "succeeded", "failed", "cancelled"]
 Phase = Literal["waiting", "loading", "training", "evaluating", "exporting"]
-FailureClass = Literal["data", "diverged", "out_of_memory", "lost_worker", "internal"]
+FailureClass = Literal["data", "diverged", "out_of_memory", "timeout", "pending_timeout", "lost_worker", "internal"]
 LogLevel = Literal["info", "warning", "error"]
-Action = Literal["cancel", "retry", "delete"]
+Action = Literal["cancel", "pause", "resume", "retry", "delete"]
 
 
 Optimizer = Literal["adamw", "sgd"]
@@ -70,8 +70,13 @@ class Resources(Request):
 
 
 class Limits(Request):
-    """When to give up: `max_attempts` counts attempts whose own process died or raised while its worker lived."""
+    """When to give up: `max_attempts` counts attempts whose own process died or raised while its worker lived.
 
+    `max_runtime_s` is how long the job may run, all attempts together; `max_pending_s` how long it may wait in the queue at a time.
+    """
+
+    max_runtime_s: float | None = Field(default=None, gt=0, le=10**9)
+    max_pending_s: float | None = Field(default=None, gt=0, le=10**9)
     max_attempts: int = Field(default=3, ge=1, le=100)
 
 

@@ -13,7 +13,7 @@ MOST_JOBS = 2000
 
 StudyState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 StudyPhase = Literal["training", "comparing", "over"]
-StudyAction = Literal["cancel", "retry", "delete"]
+StudyAction = Literal["cancel", "pause", "resume", "retry", "delete"]
 StudyMetric = Literal[
     "average_precision",
     "roc_auc",

@@ -163,6 +163,8 @@ JOB_CODES: dict[str, Meaning] = {
     "data": Meaning(422, "The table cannot be trained on as it is", "Do as `detail` and `hint` say; mostly the split or the columns."),
     "diverged": Meaning(422, "The loss was not finite", "A smaller learning_rate or weight_decay, or gentler class weights."),
     "out_of_memory": Meaning(500, "The device has too little memory", "A smaller batch_size or width, fewer columns, or another device."),
+    "timeout": Meaning(500, "The job ran for too long", "A larger limits.max_runtime_s, or fewer epochs."),
+    "pending_timeout": Meaning(500, "The job waited for too long", "A larger limits.max_pending_s, or more workers."),
     "lost_worker": Meaning(
         500, "Its workers were lost again and again", "Look at the hosts of the workers; retry the job once they are well."
     ),

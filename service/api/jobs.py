@@ -155,6 +155,22 @@ def cancel_job(caller: Submitter, session: WriteSession, job_id: str) -> JobView
     return _view(session, job)
 
 
+@router.post("/{job_id}/pause", operation_id="jobs_pause", status_code=202, responses=declared(404, 409))
+def pause_job(caller: Submitter, session: WriteSession, job_id: str) -> JobView:
+    """Take a queued job out of the queue at once, or tell the worker of a running one to keep its place and free the device."""
+    job = jobs.hold(session, caller.project_id, job_id)
+    jobs.pause(session, job, now())
+    return _view(session, job)
+
+
+@router.post("/{job_id}/resume", operation_id="jobs_resume", status_code=202, responses=declared(404, 409))
+def resume_job(caller: Submitter, session: WriteSession, job_id: str) -> JobView:
+    """Put a paused job back in its place in the queue; it goes on from its last checkpoint."""
+    job = jobs.hold(session, caller.project_id, job_id)
+    jobs.resume(session, job, now())
+    return _view(session, job)
+
+
 @router.post("/{job_id}/retry", operation_id="jobs_retry", status_code=201, response_model=JobView, responses=declared(404, 409, 507))
 def retry_job(caller: Submitter, session: WriteSession, job_id: str, key: IdempotencyKey, trace: TraceParent) -> Response:
     """Queue a new job with the same spec as one that is over: same seeds, same split, `retry_of` names the old one."""

@@ -123,6 +123,18 @@ def retry_study(caller: Submitter, session: WriteSession, study_id: str) -> Stud
     return studies.view(session, studies.retry(session, caller.project_id, study_id, now()))
 
 
+@router.post("/{study_id}/pause", operation_id="studies_pause", status_code=202, responses=declared(404, 409))
+def pause_study(caller: Submitter, session: WriteSession, study_id: str) -> StudyView:
+    """Take the study's queued jobs out of the queue at once, and tell the workers of running ones to keep their places and leave them."""
+    return studies.view(session, studies.pause(session, caller.project_id, study_id, now()))
+
+
+@router.post("/{study_id}/resume", operation_id="studies_resume", status_code=202, responses=declared(404, 409))
+def resume_study(caller: Submitter, session: WriteSession, study_id: str) -> StudyView:
+    """Put the study's paused jobs back in their places in the queue; each goes on from its last checkpoint."""
+    return studies.view(session, studies.resume(session, caller.project_id, study_id, now()))
+
+
 @router.post("/{study_id}/cancel", operation_id="studies_cancel", status_code=202, responses=declared(404, 409))
 def cancel_study(caller: Submitter, session: WriteSession, study_id: str) -> StudyView:
     """End the study's queued jobs at once, and tell the workers of running ones to stop; the study ends with the last of them."""

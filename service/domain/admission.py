@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from counterweight.contracts.jobs import Limits
+
 AGEING_S = 900.0
 """So many seconds of waiting count as much as one point of priority: from the lowest to the highest it takes 25 hours."""
 
@@ -121,6 +123,11 @@ def eta_s(ahead: int, trainers: int, slots: int, pace: Pace) -> float:
     if ahead < free:
         return 0.0
     return (ahead - free) * pace.job_s / slots + pace.trainer_s / (slots + 1)
+
+
+def pending_until(limits: Limits, queued_at: datetime) -> datetime | None:
+    """Return when a job that waits since then has waited too long; None where it may wait for ever."""
+    return None if limits.max_pending_s is None else queued_at + timedelta(seconds=limits.max_pending_s)
 
 
 def back_off(failures: int) -> timedelta:

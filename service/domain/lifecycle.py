@@ -5,9 +5,12 @@ from service.domain.errors import WrongState
 
 NEXT: dict[JobState | None, frozenset[JobState]] = {
     None: frozenset({"queued"}),
-    "queued": frozenset({"running", "cancelled", "failed"}),
+    "queued": frozenset({"running", "paused", "cancelled", "failed"}),
     # Back to queued: a lost worker, or an attempt that may be tried again.
-    "running": frozenset({"queued", "cancelling", "succeeded", "failed"}),
+    "running": frozenset({"queued", "pausing", "cancelling", "succeeded", "failed"}),
+    # A result that is being published when the pause arrives is kept; a lost worker has let go as well.
+    "pausing": frozenset({"paused", "cancelling", "succeeded", "failed"}),
+    "paused": frozenset({"queued", "cancelled"}),
     # A result that is being published when the cancel arrives is kept; a lost worker leaves nothing to cancel.
     "cancelling": frozenset({"cancelled", "succeeded", "failed"}),
     "succeeded": frozenset(),
@@ -16,8 +19,16 @@ NEXT: dict[JobState | None, frozenset[JobState]] = {
 }
 
 TERMINAL: frozenset[JobState] = frozenset(state for state, after in NEXT.items() if state is not None and not after)
-HELD: frozenset[JobState] = frozenset({"running", "cancelling"})
+HELD: frozenset[JobState] = frozenset({"running", "pausing", "cancelling"})
 """States in which a worker holds the job."""
+
+
+AT_ONCE: dict[Action, dict[JobState, JobState]] = {
+    "cancel": {"queued": "cancelled", "paused": "cancelled", "running": "cancelling", "pausing": "cancelling"},
+    "pause": {"queued": "paused", "running": "pausing"},
+    "resume": {"paused": "queued"},
+}
+"""The state that a job goes to when its owner asks for one of these, by the state that it is in."""
 
 
 def is_terminal(state: JobState) -> bool:
@@ -29,8 +40,10 @@ def allows(before: JobState | None, after: JobState) -> bool:
 
 
 ACTIONS: dict[JobState, tuple[Action, ...]] = {
-    "queued": ("cancel",),
-    "running": ("cancel",),
+    "queued": ("cancel", "pause"),
+    "running": ("cancel", "pause"),
+    "pausing": ("cancel",),
+    "paused": ("resume", "cancel"),
     "cancelling": (),
     # A retry is a new job with the same spec: while this one goes on, there is nothing to try again.
     **dict.fromkeys(TERMINAL, ("retry", "delete")),

@@ -36,6 +36,8 @@ OVER_CLASSES: dict[StudyMetric, StudyMetric] = {
 }
 """Metrics of two classes, and what they are called as means over several."""
 
+PAUSED_FROM: tuple[JobState, ...] = ("queued", "running")
+
 RETRIED: tuple[JobState, ...] = ("failed", "cancelled")
 """Jobs that ended so are trained anew when a study is tried again."""
 
@@ -97,7 +99,11 @@ def allowed_actions(state: StudyState, is_cancelling: bool, counts: Mapping[JobS
     if state in TERMINAL:
         can_be_better = state != "succeeded" or any(counts.get(ended) for ended in RETRIED)
         return ["retry", "delete"] if can_be_better else ["delete"]
-    return [] if is_cancelling else ["cancel"]
+    if is_cancelling:
+        return []
+    if state == "paused":
+        return ["resume", "cancel"]
+    return ["cancel", "pause"] if any(counts.get(going_on) for going_on in PAUSED_FROM) else ["cancel"]
 
 
 def _check_size(spec: StudySpec) -> None:

@@ -23,6 +23,7 @@ def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]
         "priority": spec.priority,
         "seed": spec.training.seed,
         "turn": admission.turn(created_at, spec.priority),
+        "pending_until": admission.pending_until(spec.limits, created_at),
     }
 
 

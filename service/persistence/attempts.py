@@ -2,14 +2,14 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from counterweight.contracts.jobs import FailureClass
+from counterweight.contracts.jobs import FailureClass, LogLevel
 from counterweight.contracts.problems import JobProblem, problem_type
 from service.domain.admission import back_off
 from service.persistence import events, logs
-from service.persistence.tables import Attempt, Job
+from service.persistence.tables import IS_QUEUED, Attempt, Job
 
 AT_ONCE = timedelta()
 
@@ -35,6 +35,10 @@ def crash(session: Session, job: Job, cohort_size: int, detail: str, now: dateti
 
     Each time it waits longer before it is tried again, so that one that always dies leaves the slots to others.
     """
+    if cohort_size > 1 and job.checkpoint_fence == job.fence:
+        # They got further: what it died of is not known to come again at once.
+        requeue(session, job, "crashed", detail, now)
+        return
     if cohort_size > 1:
         split(session, job, cohort_size, "crashed", detail, now)
         return
@@ -57,20 +61,55 @@ def split(session: Session, job: Job, cohort_size: int, outcome: str, detail: st
     requeue(session, job, outcome, f"{detail}; it was one of {cohort_size} jobs trained together", now)
 
 
+def overdue(session: Session, job: Job, now: datetime) -> None:
+    """A job has run for as long as its limits allow; one that is being cancelled is cancelled by that."""
+    if job.state == "cancelling":
+        cancelled(session, job, now)
+        return
+    limit, hint = job.spec.limits.max_runtime_s, "raise limits.max_runtime_s, or train fewer epochs"
+    fail(session, job, "timeout", f"it ran for its max_runtime_s of {limit:g} s, all attempts together", hint, now)
+
+
+def end_overdue_waits(session: Session, now: datetime) -> list[str]:
+    """End the jobs that have waited in the queue for as long as their limits allow; return their ids."""
+    waited = select(Job).where(IS_QUEUED, Job.pending_until <= now).order_by(Job.id)
+    jobs = session.scalars(waited.with_for_update(skip_locked=True)).all()
+    for job in jobs:
+        detail = f"no worker took it up within its max_pending_s of {job.spec.limits.max_pending_s:g} s"
+        fail(session, job, "pending_timeout", detail, "raise limits.max_pending_s, or start more workers", now)
+    return [job.id for job in jobs]
+
+
+def stopped(session: Session, job: Job, now: datetime) -> None:
+    """A job was not stopped in time, for good or for now: it is given up, or goes on later from the checkpoint that it has."""
+    if job.state == "pausing":
+        paused(session, job, now)
+    else:
+        cancelled(session, job, now)
+
+
 def cancelled(session: Session, job: Job, now: datetime) -> None:
     logs.say(session, job, "info", "cancelled by its owner", now)
     close(session, job, "cancelled", None, "ended as its owner asked", now)
     events.move_job(session, job, "cancelled", "cancelled by its owner", now)
 
 
+def paused(session: Session, job: Job, now: datetime) -> None:
+    """End an attempt as its owner asked, to be taken up again when they ask for that."""
+    requeue(session, job, "paused", None, now)
+
+
 def requeue(session: Session, job: Job, outcome: str, detail: str | None, now: datetime, wait: timedelta = AT_ONCE) -> None:
-    """Put a held job back in its place in the queue, to be claimed again after `wait`."""
-    action = _in_words(job.cohort_limit, wait)
-    logs.say(session, job, "warning", f"the attempt ended ({outcome if detail is None else detail}); {action}", now)
+    """Put a held job back in its place in the queue, to be claimed again after `wait`; one that is to be paused is paused by that."""
+    is_pausing = job.state == "pausing"
+    action = "kept until it is resumed" if is_pausing else _in_words(job.cohort_limit, wait)
+    level: LogLevel = "info" if outcome == "paused" else "warning"
+    logs.say(session, job, level, f"the attempt ended ({outcome if detail is None else detail}); {action}", now)
     close(session, job, outcome, detail, action, now)
     job.fence += 1
-    job.not_before = now + wait if wait else None
-    events.move_job(session, job, "queued", outcome if detail is None else f"{outcome}: {detail}", now)
+    job.not_before = now + wait if wait and not is_pausing else None
+    reason = outcome if detail is None else f"{outcome}: {detail}"
+    events.move_job(session, job, "paused" if is_pausing else "queued", "paused by its owner" if outcome == "paused" else reason, now)
 
 
 def close(session: Session, job: Job, outcome: str, detail: str | None, action: str, now: datetime) -> None:

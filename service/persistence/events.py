@@ -11,6 +11,7 @@ from counterweight.contracts.datasets import DatasetState
 from counterweight.contracts.jobs import JobState, Phase
 from counterweight.contracts.studies import StudyState
 from service.domain import lifecycle
+from service.domain.admission import pending_until
 from service.persistence import event_log, study_progress
 from service.persistence.tables import Dataset, Event, Job, Study
 
@@ -40,7 +41,7 @@ def _move(job: Job, state: JobState, reason: str, now: datetime) -> JobState:
     if not lifecycle.allows(before, state):
         raise ValueError(f"a job cannot go from {before} to {state}")
     since = job.queued_at if before == "queued" else job.started_at
-    if since is not None and state != "cancelling":
+    if since is not None and before != "paused" and state not in ("pausing", "cancelling"):
         elapsed = max(0.0, (now - since).total_seconds())
         if before == "queued":
             job.queued_s += elapsed
@@ -50,14 +51,17 @@ def _move(job: Job, state: JobState, reason: str, now: datetime) -> JobState:
                 job.gpu_s += elapsed / job.resolved.cohort_size
     job.state, job.state_reason = state, reason
     job.version += 1
+    if state in ("queued", "paused"):
+        job.phase, job.cohort_id, job.pending_until = "waiting", None, None
     if state == "queued":
-        job.queued_at, job.phase, job.cohort_id = now, "waiting", None
+        job.queued_at, job.pending_until = now, pending_until(job.spec.limits, now)
     elif state == "running":
         job.started_at, job.phase = now, "loading"
     if state not in lifecycle.HELD:
         job.agent_id = None
     if lifecycle.is_terminal(state):
         job.finished_at = now
+        job.checkpoint_id = job.fallback_id = None
     return before
 
 
@@ -112,6 +116,13 @@ def move_study(session: Session, study: Study, state: StudyState, reason: str, n
     study.version += 1
     study.state_reason, study.finished_at = reason, now
     study.agent_id = None
+    _log(session, study.project_id, study.id, "study", before, state, reason, now)
+
+
+def turn_study(session: Session, study: Study, state: StudyState, reason: str, now: datetime) -> None:
+    """Pause a study, or let it go on."""
+    before, study.state, study.state_reason = study.state, state, reason
+    study.version += 1
     _log(session, study.project_id, study.id, "study", before, state, reason, now)
 
 

@@ -28,7 +28,7 @@ class Files:
 
     def make_folder(self, relative: str) -> Path:
         path = self.path(relative)
-        path.mkdir(parents=True, exist_ok=True)
+        make_durable_folder(path, self.folder)
         return path
 
     def make_attempt_folder(self, parent: str, fence: int) -> Path:

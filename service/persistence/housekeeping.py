@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from service.persistence import checkpoints
 from service.persistence.database import Database
 from service.persistence.files import Files
-from service.persistence.tables import Dataset, Event, IdempotentAnswer, Job
+from service.persistence.tables import Checkpoint, Dataset, Event, IdempotentAnswer, Job
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,14 @@ def tidy(database: Database, files: Files, now: datetime) -> None:
     before = (now - ABANDONED).timestamp()
     # The files are looked at before the rows: what has a row by then is not taken for garbage.
     stale = files.older_than(before)
-    old = {parent: files.folders_older_than(parent, before) for parent in ("jobs", "datasets", "cache")}
+    old = {parent: files.folders_older_than(parent, before) for parent in ("jobs", "datasets", "cache", checkpoints.FOLDER)}
     with database.read() as session:
         sources = set(session.scalars(select(Dataset.source_path)))
         living = {*session.scalars(select(Job.id)), *session.scalars(select(Dataset.id))}
+        living |= {path.split("/")[1] for path in session.scalars(select(Checkpoint.path))}
+    with database.write() as session:
+        files_of_none = checkpoints.sweep(session)
+    files.remove(files_of_none)
     abandoned = [path for path in stale if path not in sources]
     files.remove(abandoned)
     left = [f"{parent}/{name}" for parent, names in old.items() for name in names if name not in living]

@@ -10,6 +10,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from counterweight.contracts.evaluation import Evaluation, Metric
 from counterweight.contracts.ids import is_id
 from counterweight.contracts.jobs import (
+    Action,
     AttemptRecord,
     AttemptView,
     DatasetRef,
@@ -122,9 +123,23 @@ def hold(session: Session, project_id: str, job_id: str, expected: Expected = AN
 
 
 def cancel(session: Session, job: Job, now: datetime) -> None:
-    """End a queued job at once; ask the worker of a running one to stop. WrongState where there is nothing to cancel."""
-    lifecycle.require("cancel", job.id, job.state)
-    events.move_job(session, job, "cancelled" if job.state == "queued" else "cancelling", "cancelled by its owner", now)
+    """End a job that no worker has at once; ask the worker of another to stop. WrongState where there is nothing to cancel."""
+    _move(session, job, "cancel", "cancelled by its owner", now)
+
+
+def pause(session: Session, job: Job, now: datetime) -> None:
+    """Take a queued job out of the queue at once; ask the worker of a running one to keep its place and leave it. May be WrongState."""
+    _move(session, job, "pause", "paused by its owner", now)
+
+
+def resume(session: Session, job: Job, now: datetime) -> None:
+    """Put a paused job back in its place in the queue; WrongState for any other."""
+    _move(session, job, "resume", "resumed by its owner", now)
+
+
+def _move(session: Session, job: Job, action: Action, reason: str, now: datetime) -> None:
+    lifecycle.require(action, job.id, job.state)
+    events.move_job(session, job, lifecycle.AT_ONCE[action][job.state], reason, now)
 
 
 def edit(session: Session, job: Job, patch: JobPatch, now: datetime) -> None:

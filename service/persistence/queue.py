@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.sql.elements import ColumnElement
 
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import ResolvedSpec
+from counterweight.contracts.jobs import JobState, ResolvedSpec
 from counterweight.contracts.problems import Problem, problem_type
 from service.domain.admission import GB, Load, in_turn
 from service.domain.cohorts import even_share
 from service.domain.errors import LostClaim
-from service.persistence import admission, event_log, events
-from service.persistence.tables import IS_QUEUED, Agent, Attempt, Dataset, Job, MetricPoint, Series, Study
+from service.persistence import admission, checkpoints, event_log, events
+from service.persistence.tables import IS_QUEUED, Agent, Attempt, Checkpoint, Dataset, Job, Study
 
 MAX_INGEST_CRASHES = 3
 COUNTED_ROUNDS = 4
@@ -40,11 +40,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Jobs claimed together, the best first, each under its own claim; all are trained on `dataset`."""
+    """Jobs claimed together, the best first, each under its own claim; all are trained on `dataset`.
+
+    They go on from the first of `checkpoints` that is whole.
+    """
 
     claims: list[Claim]
     jobs: list[Job]
     dataset: Dataset
+    checkpoints: list[Checkpoint]
 
 
 PackSize: TypeAlias = Callable[[ResolvedSpec, Dataset], int]
@@ -106,16 +110,29 @@ def _best(session: Session, project_id: str, fitting: ColumnElement[bool], now: 
 
 def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bool, pack: PackSize, shares: int, now: datetime) -> Cohort:
     dataset = session.get_one(Dataset, best.dataset_id)
-    most = pack(best.spec, dataset) if load.jobs_left is None else min(pack(best.spec, dataset), load.jobs_left)
-    jobs = [best, *_companions(session, best, most - 1, shares, now)]
+    if best.checkpoint_id is not None:
+        jobs = [best, *_fellows(session, best, load, now)]
+    else:
+        most = pack(best.spec, dataset) if load.jobs_left is None else min(pack(best.spec, dataset), load.jobs_left)
+        jobs = [best, *_companions(session, best, most - 1, shares, now)]
     cohort_id = new_id("coh", now) if len(jobs) > 1 else None
     for job in jobs:
         job.agent_id, job.fence, job.cohort_id = agent_id, job.fence + 1, cohort_id
-        job.progress = job.resolved = job.not_before = None
+        job.resolved = job.not_before = None
+        if job.checkpoint_id is None:
+            job.progress = None
         job.gpus_held = int(on_gpu and job.device != "cpu")
     events.move_jobs(session, jobs, "running", f"claimed by {agent_id}", now)
     _begin_attempts(session, jobs, agent_id, now)
-    return Cohort([Claim(job.id, agent_id, job.fence) for job in jobs], jobs, dataset)
+    return Cohort([Claim(job.id, agent_id, job.fence) for job in jobs], jobs, dataset, checkpoints.newest_first(session, best))
+
+
+def _fellows(session: Session, best: Job, load: Load, now: datetime) -> Sequence[Job]:
+    """Return the queued jobs that go on from the same checkpoint: they were trained with the best one, and are again."""
+    limits = [limit for limit in (best.cohort_limit, load.jobs_left) if limit is not None]
+    kept = select(Job).where(Job.checkpoint_id == best.checkpoint_id, Job.state == "queued", Job.id != best.id, admission.may_start(now))
+    ordered = kept.where(Job.project_id == best.project_id).order_by(Job.id).limit(min(limits) - 1 if limits else None)
+    return session.scalars(ordered.with_for_update(skip_locked=True)).all()
 
 
 def _companions(session: Session, best: Job, most: int, shares: int, now: datetime) -> Sequence[Job]:
@@ -128,7 +145,7 @@ def _companions(session: Session, best: Job, most: int, shares: int, now: dateti
         most = min(most, best.cohort_limit - 1)
     if best.cohort_key is None or most < 1:
         return []
-    alike = (IS_QUEUED, Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id)
+    alike = (IS_QUEUED, Job.cohort_key == best.cohort_key, Job.priority == best.priority, Job.id != best.id, Job.checkpoint_id.is_(None))
     fitting = select(Job).where(*alike, Job.cohort_limit.is_not_distinct_from(best.cohort_limit), admission.may_start(now))
     # Of a long queue the beginning: where so many rounds wait, a share is hardly less than all that a pack may hold.
     counted = fitting.with_only_columns(Job.id).limit(COUNTED_ROUNDS * shares * (most + 1) - 1).subquery()
@@ -144,8 +161,7 @@ def _companions(session: Session, best: Job, most: int, shares: int, now: dateti
 
 def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: datetime) -> None:
     ids = [job.id for job in jobs]
-    session.execute(delete(MetricPoint).where(MetricPoint.job_id.in_(ids)))
-    session.execute(delete(Series).where(Series.job_id.in_(ids)))
+    checkpoints.forget_what_follows(session, jobs)
     counted = session.execute(select(Attempt.job_id, func.count()).where(Attempt.job_id.in_(ids)).group_by(Attempt.job_id))
     before = {job_id: count for job_id, count in counted}
     session.add_all(
@@ -192,9 +208,10 @@ def lock_jobs(session: Session, claims: Collection[Claim]) -> dict[str, Job]:
     return {job.id: job for job in rows if (job.agent_id, job.fence) == fences[job.id]}
 
 
-def cancelling(session: Session, agent_id: str) -> list[str]:
-    """The agent's jobs that were told to stop."""
-    return list(session.scalars(select(Job.id).where(Job.agent_id == agent_id, Job.state == "cancelling")))
+def told_to_stop(session: Session, agent_id: str) -> dict[str, JobState]:
+    """The agent's jobs that were told to stop, for good (`cancelling`) or for now (`pausing`)."""
+    asked = select(Job.id, Job.state).where(Job.agent_id == agent_id, Job.state.in_(("cancelling", "pausing")))
+    return {job_id: state for job_id, state in session.execute(asked)}
 
 
 def takes_work(session: Session, agent_id: str) -> bool:

@@ -11,14 +11,28 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import Progress
-from counterweight.contracts.messages import Cancelled, EpochDone, Failed, LastWord, Log, PhaseChanged, Split, Succeeded
-from service.persistence import attempts, events, logs, queue
+from counterweight.contracts.messages import (
+    Cancelled,
+    Checkpointed,
+    EpochDone,
+    Failed,
+    LastWord,
+    Left,
+    Log,
+    PhaseChanged,
+    Resumed,
+    Split,
+    Succeeded,
+)
+from service.persistence import attempts, checkpoints, events, logs, queue
 from service.persistence.tables import Artifact, Attempt, Dataset, FinalMetric, Job, JobEvaluation, MetricPoint, Model, Series
 
-TrainerReport: TypeAlias = PhaseChanged | EpochDone | Log | LastWord
+TrainerReport: TypeAlias = PhaseChanged | EpochDone | Log | Resumed | Checkpointed | LastWord
 
 
-def record_jobs(session: Session, said: Mapping[queue.Claim, Sequence[TrainerReport]], cohort_size: int, now: datetime) -> list[str]:
+def record_jobs(
+    session: Session, said: Mapping[queue.Claim, Sequence[TrainerReport]], cohort_size: int, now: datetime, checkpoint_folder: str = ""
+) -> list[str]:
     """Write what a trainer of so many jobs said of each, in order and under its claim.
 
     Returns the jobs whose claim no longer stands: nothing is written of these.
@@ -26,7 +40,9 @@ def record_jobs(session: Session, said: Mapping[queue.Claim, Sequence[TrainerRep
     jobs = queue.lock_jobs(session, said.keys())
     heard = [(jobs[claim.id], messages) for claim, messages in said.items() if claim.id in jobs]
     present = _attempts(session, jobs.values())
+    _record_resumptions(session, heard)
     _record_epochs(session, [(job, [message for message in messages if isinstance(message, EpochDone)]) for job, messages in heard])
+    _record_checkpoints(session, heard, checkpoint_folder, now)
     for job, messages in heard:
         logs.record(session, job, present[job.id], [message for message in messages if isinstance(message, Log)], now)
         for message in messages:
@@ -37,8 +53,12 @@ def record_jobs(session: Session, said: Mapping[queue.Claim, Sequence[TrainerRep
                     _record_success(session, job, message, now)
                 case Failed():
                     attempts.fail(session, job, message.failure_class, message.detail, message.hint, now)
-                case Cancelled() if job.state == "cancelling":
+                case Cancelled() | Left() if job.state == "cancelling":
                     attempts.cancelled(session, job, now)
+                case Left() if job.state == "pausing":
+                    attempts.paused(session, job, now)
+                case Left():
+                    attempts.requeue(session, job, "drained", "its worker was told to stop", now)
                 case Split() if cohort_size > 1:
                     attempts.split(session, job, cohort_size, "split", message.detail, now)
                 case Cancelled() | Split():
@@ -61,6 +81,26 @@ def _attempts(session: Session, jobs: Collection[Job]) -> dict[str, Attempt]:
     """Return the present attempt of each job."""
     rows = session.scalars(select(Attempt).where(Attempt.job_id.in_([job.id for job in jobs]), Attempt.ended_at.is_(None)))
     return {attempt.job_id: attempt for attempt in rows}
+
+
+def _record_resumptions(session: Session, heard: Sequence[tuple[Job, Sequence[TrainerReport]]]) -> None:
+    """Note where jobs go on, before all else that was said: what was recorded beyond is deleted, and said again."""
+    for job, messages in heard:
+        for message in messages:
+            if isinstance(message, Resumed):
+                checkpoints.fall_back(session, job, message.checkpoint_id)
+
+
+def _record_checkpoints(session: Session, heard: Sequence[tuple[Job, Sequence[TrainerReport]]], folder: str, now: datetime) -> None:
+    """Record each checkpoint once for all jobs that it is of."""
+    # By the order in which they were said, which is that of each job: the last one is the one to go on from.
+    made: dict[str, tuple[Checkpointed, list[Job]]] = {}
+    for job, messages in heard:
+        for message in messages:
+            if isinstance(message, Checkpointed):
+                made.setdefault(message.file.path, (message, []))[1].append(job)
+    for message, jobs in sorted(made.values(), key=lambda one: (one[0].is_refit, one[0].step)):
+        checkpoints.record(session, jobs, message, folder, now)
 
 
 def _record_phase(session: Session, job: Job, attempt: Attempt, message: PhaseChanged, now: datetime) -> None:

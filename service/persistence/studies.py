@@ -8,9 +8,9 @@ from sqlalchemy import Select, insert, select
 from sqlalchemy.orm import Session, defer, joinedload, load_only
 
 from counterweight.contracts.ids import is_id, new_id
-from counterweight.contracts.jobs import DatasetRef, JobState
+from counterweight.contracts.jobs import Action, DatasetRef, JobState
 from counterweight.contracts.studies import StudyAction, StudyPatch, StudyResults, StudySummary, StudyView
-from service.domain import studies
+from service.domain import lifecycle, studies
 from service.domain.cohorts import cohort_key
 from service.domain.editing import merged_labels
 from service.domain.errors import NotFound, WrongState
@@ -87,23 +87,51 @@ def edit(session: Session, study: Study, patch: StudyPatch, now: datetime) -> No
 
 
 def cancel(session: Session, project_id: str, study_id: str, now: datetime) -> Study:
-    """End the queued jobs at once, and ask the workers of running ones to stop; WrongState where there is nothing to cancel."""
-    # The jobs first, then the study: in the order in which a worker that ends a job holds them.
-    going_on = Job.study_id == study_id, Job.project_id == project_id, Job.state.in_(study_progress.GOING_ON)
-    plain = load_only(Job.id, Job.project_id, Job.study_id, Job.version, Job.state, Job.queued_at, Job.queued_s, Job.started_at)
-    jobs = list(session.scalars(select(Job).where(*going_on).order_by(Job.id).options(plain).with_for_update()))
-    study = hold(session, project_id, study_id)
-    counts = study_progress.counts(session, [study_id])[study_id]
-    require("cancel", study, counts)
-    study.cancelled_at, study.state_reason = now, "cancelled by its owner"
-    reason = "its study was cancelled by its owner"
+    """End the jobs at once that no worker has, and ask the workers of the others to stop; WrongState where there is nothing to cancel."""
+    study, jobs = _hold_for(session, project_id, study_id, "cancel")
+    study.state, study.cancelled_at, study.state_reason = "running", now, "cancelled by its owner"
     events.note_study(session, study, "cancelled by its owner", now)
-    events.move_jobs(session, [job for job in jobs if job.state == "running"], "cancelling", reason, now)
-    events.move_jobs(session, [job for job in jobs if job.state == "queued"], "cancelled", reason, now)
+    _move_jobs(session, jobs, "cancel", "its study was cancelled by its owner", now)
     if not jobs:
         study.fence += 1
         events.move_study(session, study, "cancelled", "cancelled by its owner", now)
     return study
+
+
+def pause(session: Session, project_id: str, study_id: str, now: datetime) -> Study:
+    """Pause all jobs that go on; WrongState where none does."""
+    study, jobs = _hold_for(session, project_id, study_id, "pause")
+    events.turn_study(session, study, "paused", "paused by its owner", now)
+    _move_jobs(session, jobs, "pause", "its study was paused by its owner", now)
+    return study
+
+
+def resume(session: Session, project_id: str, study_id: str, now: datetime) -> Study:
+    """Put all paused jobs back in their places in the queue; WrongState for a study that is not paused."""
+    study, jobs = _hold_for(session, project_id, study_id, "resume")
+    events.turn_study(session, study, "running", "resumed by its owner", now)
+    _move_jobs(session, jobs, "resume", "its study was resumed by its owner", now)
+    return study
+
+
+def _hold_for(session: Session, project_id: str, study_id: str, action: StudyAction) -> tuple[Study, list[Job]]:
+    """Return a study that allows this, and its jobs that go on, all locked."""
+    # The jobs first, then the study: in the order in which a worker that ends a job holds them.
+    going_on = Job.study_id == study_id, Job.project_id == project_id, Job.state.in_(study_progress.GOING_ON)
+    plain = load_only(Job.id, Job.project_id, Job.study_id, Job.version, Job.state, Job.queued_at, Job.queued_s, Job.started_at, Job.spec)
+    jobs = list(session.scalars(select(Job).where(*going_on).order_by(Job.id).options(plain).with_for_update()))
+    study = hold(session, project_id, study_id)
+    require(action, study, study_progress.counts(session, [study_id])[study_id])
+    return study, jobs
+
+
+def _move_jobs(session: Session, jobs: Sequence[Job], action: Action, reason: str, now: datetime) -> None:
+    """Move the jobs as this action does, as far as their states allow it."""
+    moves = lifecycle.AT_ONCE[action]
+    # By the states before, all at once: what is moved first is not moved again.
+    found = {before: [job for job in jobs if job.state == before] for before in moves}
+    for before, after in moves.items():
+        events.move_jobs(session, found[before], after, reason, now)
 
 
 def retry(session: Session, project_id: str, study_id: str, now: datetime) -> Study:

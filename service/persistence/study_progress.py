@@ -39,6 +39,8 @@ def count_end(session: Session, study_id: str, now: datetime) -> Step | None:
     study.version += 1
     if session.scalar(select(Job.id).where(Job.study_id == study_id, Job.state.in_(GOING_ON)).limit(1)) is not None:
         return Step(study, before, "a job has ended")
+    # One that is paused has nothing left to be paused.
+    study.state = "running"
     study.trained_at, study.counts = now, counts(session, [study_id])[study_id]
     if study.cancelled_at is not None:
         return _ended(study, before, "cancelled", "cancelled by its owner", now)

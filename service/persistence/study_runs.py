@@ -45,6 +45,6 @@ def read(session: Session, study: Study) -> Runs:
         if arm is None:
             continue
         trained = 0.0 if progress is None else progress.fraction
-        fraction = trained if state in ("queued", "running", "cancelling") else 1.0
+        fraction = trained if state in ("queued", "running", "pausing", "paused", "cancelling") else 1.0
         by_arm[study.arms[arm].arm].append(Run(job_id, name, state, fraction, value))
     return Runs(by_arm, session.scalar(select(func.min(Job.started_at)).where(Job.study_id == study.id)))

@@ -241,6 +241,12 @@ class Job(Leased, Table):
     gpus_held: Mapped[int] = mapped_column(default=0)
     # Attempts that ended because their worker was lost, one after another without a new checkpoint between.
     lost_workers: Mapped[int] = mapped_column(default=0)
+    # From where the next attempt goes on: the latest checkpoint, and the one before for when that is torn; and the fence that made it.
+    checkpoint_id: Mapped[str | None]
+    fallback_id: Mapped[str | None]
+    checkpoint_fence: Mapped[int | None] = mapped_column(BigInteger)
+    # When a queued job has waited for as long as its limits allow.
+    pending_until: Mapped[datetime | None]
     resolved: Mapped[Resolved | None] = mapped_column(Stored(Resolved))
     progress: Mapped[Progress | None] = mapped_column(Stored(Progress))
     error: Mapped[JobProblem | None] = mapped_column(Stored(JobProblem))
@@ -284,14 +290,38 @@ class Job(Leased, Table):
             postgresql_where=text("state = 'queued'"),
             sqlite_where=text("state = 'queued'"),
         ),
-        CheckConstraint("state IN ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')", name="state"),
-        CheckConstraint("(agent_id IS NOT NULL) = (state IN ('running', 'cancelling'))", name="held"),
+        *(
+            Index(f"ix_jobs_{kept}", kept, postgresql_where=text(f"{kept} IS NOT NULL"), sqlite_where=text(f"{kept} IS NOT NULL"))
+            for kept in ("checkpoint_id", "fallback_id")
+        ),
+        Index("ix_jobs_pending", "pending_until", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
+        CheckConstraint(
+            "state IN ('queued', 'running', 'pausing', 'paused', 'cancelling', 'succeeded', 'failed', 'cancelled')", name="state"
+        ),
+        CheckConstraint("(agent_id IS NOT NULL) = (state IN ('running', 'pausing', 'cancelling'))", name="held"),
     )
 
 
 IS_QUEUED = Job.state == literal_column("'queued'", String())
 """Written out in every statement: PostgreSQL plans a statement that it was sent often without its values, and would then not know
 that the indices over queued jobs will do."""
+
+
+class Checkpoint(Table):
+    """A training that was written down between two of its steps, for all jobs that were trained together.
+
+    `step` of a refit counts from the beginning of the second training.
+    """
+
+    __tablename__ = "checkpoints"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    path: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    step: Mapped[int] = mapped_column(BigInteger)
+    is_refit: Mapped[bool]
+    created_at: Mapped[datetime]
 
 
 class Attempt(Table):

@@ -106,6 +106,20 @@ def cancel_job(caller: Submitter, session: WriteSession, job_id: str) -> Respons
     return RedirectResponse(f"/ui/jobs/{job_id}", 303)
 
 
+@router.post("/{job_id}/pause")
+def pause_job(caller: Submitter, session: WriteSession, job_id: str) -> Response:
+    """Pause, and show the job again."""
+    jobs.pause(session, jobs.hold(session, caller.project_id, job_id), now())
+    return RedirectResponse(f"/ui/jobs/{job_id}", 303)
+
+
+@router.post("/{job_id}/resume")
+def resume_job(caller: Submitter, session: WriteSession, job_id: str) -> Response:
+    """Resume, and show the job again."""
+    jobs.resume(session, jobs.hold(session, caller.project_id, job_id), now())
+    return RedirectResponse(f"/ui/jobs/{job_id}", 303)
+
+
 @router.post("/{job_id}/retry")
 def retry_job(caller: Submitter, session: WriteSession, job_id: str) -> Response:
     """Queue a new job with the same specification, and show that one."""

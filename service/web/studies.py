@@ -93,6 +93,20 @@ def cancel_study(caller: Submitter, session: WriteSession, study_id: str) -> Res
     return RedirectResponse(f"/ui/studies/{study_id}", 303)
 
 
+@router.post("/{study_id}/pause")
+def pause_study(caller: Submitter, session: WriteSession, study_id: str) -> Response:
+    """Pause all its jobs, and show the study again."""
+    studies.pause(session, caller.project_id, study_id, now())
+    return RedirectResponse(f"/ui/studies/{study_id}", 303)
+
+
+@router.post("/{study_id}/resume")
+def resume_study(caller: Submitter, session: WriteSession, study_id: str) -> Response:
+    """Resume all its paused jobs, and show the study again."""
+    studies.resume(session, caller.project_id, study_id, now())
+    return RedirectResponse(f"/ui/studies/{study_id}", 303)
+
+
 def ends_of(rows: Sequence[LeaderboardRow], runs: Sequence[Run]) -> tuple[float, float] | None:
     """Return where the scale of a leaderboard begins and ends: at the outermost run or end of an interval; None without any."""
     figures = [figure for row in rows for figure in (row.mean, row.low, row.high) if figure is not None]

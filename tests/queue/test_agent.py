@@ -195,14 +195,14 @@ def test_stop_before_run_ends_at_once(database: Database, files: Files) -> None:
 
 
 def test_a_trainer_that_does_not_stop_when_told_is_ended(database: Database, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.agent.CANCEL_PATIENCE_S", 0.0)
+    monkeypatch.setattr("workers.agent.STOP_PATIENCE_S", 0.0)
     claim = _claimed(database, agent)
     _train(agent, [claim], _living_trainer([]))
     with database.write() as session:
         events.move_job(session, session.get_one(Job, claim.id), "cancelling", "cancelled by its owner", NOW)
 
-    agent._pass_on_cancels()
-    agent._pass_on_cancels()
+    agent._pass_on_stops()
+    agent._pass_on_stops()
 
     with database.read() as session:
         assert session.get_one(Job, claim.id).state == "cancelled"
@@ -286,14 +286,14 @@ def test_a_trainer_that_gives_a_job_up_unasked_has_crashed(database: Database, a
 def test_a_member_that_does_not_stop_when_told_is_left_and_the_others_go_on(
     database: Database, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.agent.CANCEL_PATIENCE_S", 0.0)
+    monkeypatch.setattr("workers.agent.STOP_PATIENCE_S", 0.0)
     claims = _claimed_together(database, agent, 2)
     training = _train(agent, claims, _living_trainer([]))
     with database.write() as session:
         events.move_job(session, session.get_one(Job, claims[0].id), "cancelling", "cancelled by its owner", NOW)
 
-    agent._pass_on_cancels()
-    agent._pass_on_cancels()
+    agent._pass_on_stops()
+    agent._pass_on_stops()
 
     assert [state for state, _, _ in _states(database, claims)] == ["cancelled", "running"]
     assert list(training.claims) == [claims[1].id]
