@@ -159,7 +159,7 @@ def test_a_retry_is_made_once_for_one_key(api: Api, database: Database) -> None:
 
 
 @SQLITE
-@pytest.mark.parametrize(("state", "allowed"), [("queued", ["cancel"]), ("running", ["cancel"]), ("cancelling", [])])
+@pytest.mark.parametrize(("state", "allowed"), [("queued", ["cancel", "pause"]), ("running", ["cancel", "pause"]), ("cancelling", [])])
 def test_what_goes_on_is_not_tried_again(api: Api, database: Database, state: JobState, allowed: list[str]) -> None:
     with database.write() as session:
         job = make_job(session, state=state)

@@ -83,7 +83,7 @@ def test_a_dry_run_says_what_would_go_and_keeps_it(api: Api, database: Database,
 
 
 @SQLITE
-@pytest.mark.parametrize(("state", "allowed"), [("queued", ["cancel"]), ("running", ["cancel"]), ("cancelling", [])])
+@pytest.mark.parametrize(("state", "allowed"), [("queued", ["cancel", "pause"]), ("running", ["cancel", "pause"]), ("cancelling", [])])
 def test_a_job_that_goes_on_is_not_deleted(api: Api, database: Database, state: JobState, allowed: list[str]) -> None:
     with database.write() as session:
         job_id = make_job(session, state=state).id

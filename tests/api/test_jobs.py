@@ -25,7 +25,7 @@ def test_a_job_needs_only_a_dataset(api: Api, database: Database) -> None:
     job = answer.json()
     assert answer.status_code == 201
     assert answer.headers["location"] == job["links"]["self"] == f"/api/v1/jobs/{job['id']}"
-    assert (job["state"], job["phase"], job["is_terminal"], job["allowed_actions"]) == ("queued", "waiting", False, ["cancel"])
+    assert (job["state"], job["phase"], job["is_terminal"], job["allowed_actions"]) == ("queued", "waiting", False, ["cancel", "pause"])
     assert job["dataset"] == {"id": dataset.id, "sha256": dataset.sha256}
 
 

@@ -58,7 +58,7 @@ def test_a_study_makes_a_job_of_each_loss_and_seed(api: Api, database: Database)
 
     listed = api.get("/api/v1/jobs", params={"filter": f"study_id = {study.id}", "sort": "created_at"}).json()["data"]
 
-    assert (study.state, study.phase, study.counts, study.allowed_actions) == ("running", "training", {"queued": 6}, ["cancel"])
+    assert (study.state, study.phase, study.counts, study.allowed_actions) == ("running", "training", {"queued": 6}, ["cancel", "pause"])
     assert [row.arm for row in study.leaderboard] == ["cross_entropy", "focal(gamma=1)", "focal(gamma=2)"]
     assert [(job["spec"]["loss"]["kind"], job["spec"]["training"]["seed"]) for job in listed] == [
         *(("cross_entropy", 0), ("focal", 0), ("focal", 0)),
@@ -291,7 +291,7 @@ def test_a_retry_trains_anew_what_failed_and_keeps_the_rest(api: Api, database: 
         "running",
         "training",
         {"succeeded": 2, "queued": 2},
-        ["cancel"],
+        ["cancel", "pause"],
     )
     assert [(job.study_arm, job.study_place, job.state) for job in jobs] == [
         (0, 0, "succeeded"),
@@ -380,7 +380,7 @@ def test_only_a_study_that_is_over_is_deleted_and_its_jobs_go_with_it(api: Api, 
     dry = api.ask("DELETE", path, params={"dry_run": True})
     gone = api.ask("DELETE", path)
 
-    assert (early.status_code, early.json()["allowed_actions"]) == (409, ["cancel"])
+    assert (early.status_code, early.json()["allowed_actions"]) == (409, ["cancel", "pause"])
     assert (job.status_code, study.id in job.json()["detail"]) == (409, True)
     assert (dry.json()["deleted"], gone.json()["deleted"], gone.json()["object"]) == (False, True, "study")
     assert api.get(path).status_code == api.get(f"/api/v1/jobs/{job_id}").status_code == 404

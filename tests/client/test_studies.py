@@ -42,7 +42,7 @@ def test_a_study_is_found_changed_cancelled_and_deleted(client: Client, endless_
     jobs = [job.id for job in client.jobs.list(filter=f"study_id = {endless_id}")]
     gone = client.studies.delete(endless_id)
 
-    assert (first.jobs, first.arms, first.allowed_actions) == (4, 2, ["cancel"])
+    assert (first.jobs, first.arms, first.allowed_actions) == (4, 2, ["cancel", "pause"])
     assert (changed.name, changed.labels, listed.name) == ("renamed", {"team": "risk"}, "renamed")
     assert (ended.state, ended.counts) == ("cancelled", {"cancelled": 4})
     assert (len(jobs), gone.deleted) == (4, True)
