@@ -7,11 +7,13 @@ from typing import Any
 
 from counterweight._downloads import download
 from counterweight._resources.asking import PAGE_SIZE, changes, document, dry, pages
+from counterweight._resources.following import follow
 from counterweight._resources.waiting import LONGEST_HOLD_S, is_over, last, through_restarts, watch
 from counterweight._transport import Query, Transport
 from counterweight.contracts.artifacts import ArtifactView
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation, OperatingPoint
+from counterweight.contracts.events import EventView, ProgressView
 from counterweight.contracts.jobs import JobPlan, JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
 from counterweight.contracts.pages import Page
 from counterweight.contracts.problems import Problem, problem_type
@@ -50,6 +52,11 @@ class Jobs:
 
     def _read(self, job_id: str, wait_s: float, since_version: int | None) -> JobView:
         return self.get(job_id, wait_s=wait_s, since_version=since_version)
+
+    def events(self, job_id: str, *, after: int | None = None) -> Iterator[JobView | EventView | ProgressView]:
+        """Yield what happens to a job, as it does, until it is over: first the job as it is, again after a break, then its events
+        and its progress; with `after`, all events after the one of that id."""
+        return follow(self._transport, f"/jobs/{job_id}/events", JobView, after)
 
     def cancel(self, job_id: str) -> JobView:
         """Ask for the end of a job; `wait` tells when it has come."""

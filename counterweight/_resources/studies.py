@@ -5,9 +5,11 @@ from functools import partial
 from typing import Any
 
 from counterweight._resources.asking import changes, document, dry, pages
+from counterweight._resources.following import follow
 from counterweight._resources.waiting import LONGEST_HOLD_S, is_over, last, watch
 from counterweight._transport import Transport
 from counterweight.contracts.deletions import Deletion
+from counterweight.contracts.events import EventView, ProgressView
 from counterweight.contracts.pages import Page
 from counterweight.contracts.studies import StudyPlan, StudySpec, StudySummary, StudyView
 from counterweight.contracts.study_curves import StudyCurves
@@ -48,6 +50,11 @@ class Studies:
 
     def _read(self, study_id: str, wait_s: float, since_version: int | None) -> StudyView:
         return self.get(study_id, wait_s=wait_s, since_version=since_version)
+
+    def events(self, study_id: str, *, after: int | None = None) -> Iterator[StudyView | EventView | ProgressView]:
+        """Yield what happens to a study, as it does, until it is over: first the study as it is, again after a break, then its events;
+        with `after`, all events after the one of that id."""
+        return follow(self._transport, f"/studies/{study_id}/events", StudyView, after)
 
     def cancel(self, study_id: str) -> StudyView:
         """Ask for the end of all jobs of a study; `wait` tells when it has come."""

@@ -1,14 +1,17 @@
 """The Python client against a real service."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from counterweight.client import Client
 from counterweight.contracts.datasets import DatasetOptions
-from counterweight.contracts.jobs import JobSpec, Training
+from counterweight.contracts.events import EventView
+from counterweight.contracts.jobs import JobSpec, JobView, Training
 from counterweight.contracts.losses import Focal
 from counterweight.errors import Conflict, Invalid, NotFound, WaitTimeout
+from tests.client.scripted import Answer, scripted
 from tests.tables_of_numbers import two_blobs
 
 
@@ -168,3 +171,30 @@ def test_a_table_larger_than_a_page_of_memory_is_streamed(client: Client, tmp_pa
     dataset = client.datasets.wait(client.datasets.upload(path, target="event").id, timeout_s=60)
 
     assert (dataset.rows, dataset.bytes) == (20_000, path.stat().st_size)
+
+
+def test_a_job_can_be_followed_through_its_events(client: Client, dataset_id: str) -> None:
+    job_id = submit(client, dataset_id)
+
+    first, *rest = client.jobs.events(job_id)
+
+    assert isinstance(first, JobView)
+    assert first.id == job_id
+    told = [event for event in rest if isinstance(event, EventView)]
+    assert [event.to_state for event in told if event.type == "job"][-1:] == ([] if first.is_terminal else ["succeeded"])
+    every = [event for event in client.jobs.events(job_id, after=0) if isinstance(event, EventView)]
+    assert [event.to_state for event in every if event.type == "job"] == ["queued", "running", "succeeded"]
+    assert [event.id for event in every][-len(told) :] == [event.id for event in told] or not told
+
+
+def test_a_broken_stream_is_gone_on_with_from_the_last_event() -> None:
+    event = {"id": 7, "type": "job", "at": "2026-01-01T00:00:00Z", "project": "prj_default", "subject": "job_1", "reason": ""}
+    whole = f"retry: 1\nid: 7\nevent: job\ndata: {json.dumps(event | {'from_state': None, 'to_state': 'queued'})}\n\n"
+    half = "id: 8\nevent: job\ndata: {"
+    end = 'event: end\ndata: {"object": "end", "reason": "over"}\n\n'
+    stream = {"Content-Type": "text/event-stream"}
+    with scripted([Answer(200, whole + half, stream), Answer(0), Answer(200, end, stream)]) as server, Client(server.url) as client:
+        told = list(client.jobs.events("job_1"))
+
+    assert [event.id for event in told] == [7]
+    assert [asked.headers.get("Last-Event-ID") for asked in server.asked] == [None, "7", "7"]
