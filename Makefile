@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo serve test check bench
+.PHONY: help setup demo serve test check faults bench
 
 help:
 	@echo "make setup   .venv with everything in it"
@@ -11,6 +11,7 @@ help:
 	@echo "make serve   the service on http://127.0.0.1:8321"
 	@echo "make test    the whole suite, on SQLite and, where one answers, on PostgreSQL"
 	@echo "make check   format, lint, types, import rules"
+	@echo "make faults  kills at every crash point, then 1,000 at random under load; KILLS=50 is shorter"
 	@echo "make bench   speeds beside peers and limits, as ratios; BENCH='--only ingest --csv-mb 200' picks"
 
 setup: $(READY)
@@ -37,6 +38,9 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_imports.py
+
+faults: $(READY)
+	$(BIN)/python -m tests.faults --kills $(or $(KILLS),1000) --seeds $(or $(SEEDS),3)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks import records
 from benchmarks.figures import Figure
 from benchmarks.load import Load, median, poll
+from tests import records
 from tests.server import Server, free_port
 from tests.tables_of_numbers import two_blobs
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks import records
 from benchmarks.figures import Figure, at_most
 from service.persistence.database import Database
+from tests import records
 from tests.factories import make_job
 from tests.server import Server
 

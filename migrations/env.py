@@ -3,6 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection, text
 
+from counterweight.crashpoints import crashpoint
 from service.persistence.tables import Table
 
 _LOCK = 7_261_001
@@ -17,6 +18,7 @@ def run(connection: Connection) -> None:
         # SQLite alters a table by making it anew.
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
+        on_version_apply=lambda **_: crashpoint("migration.step"),
     )
     # The revision is read inside the transaction that holds the lock: on SQLite, BEGIN IMMEDIATE takes it.
     with connection.begin():

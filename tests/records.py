@@ -1,4 +1,4 @@
-"""The databases that a server is measured on: SQLite, and an empty database of its own on PostgreSQL where one answers."""
+"""The databases that a server is measured or tried on: SQLite, and an empty database of its own on PostgreSQL where one answers."""
 
 import os
 import secrets
@@ -30,7 +30,7 @@ def fresh(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield _migrated(f"sqlite:///{folder / 'counterweight.db'}")
         return
-    name = f"cw_bench_{secrets.token_hex(6)}"
+    name = f"cw_own_{secrets.token_hex(6)}"
     _administer(f'CREATE DATABASE "{name}"')
     try:
         yield _migrated(POSTGRES_URL.set(database=name).render_as_string(hide_password=False))

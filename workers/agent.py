@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.messages import Checkpointed, Ingested, IngestRefused, IngestTask
 from counterweight.contracts.workers import WorkerSlot
+from counterweight.crashpoints import crashpoint
 from service.domain.errors import LostClaim
 from service.persistence import agents, attempts, changes, checkpoints, comparing, housekeeping, queue, recording
 from service.persistence.database import DATABASE_AWAY, Database
@@ -160,6 +161,7 @@ class Agent:
             pack = pack_for(slot, self._max_cohort)
             cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack, shares, slot.gpu_memory_bytes)
         if cohort is not None:
+            crashpoint("claim.committed")
             process = self._nursery.start_trainer(task_of(cohort, slot, self._files, self._checkpoint_s))
             claims, ends_at = {claim.id: claim for claim in cohort.claims}, run_ends(cohort, time.monotonic())
             self._trainings.append(Training(claims, len(claims), index, process, checkpoint_folder(cohort), ends_at))
@@ -188,7 +190,9 @@ class Agent:
     def _hear_training(self, training: Training) -> None:
         """Commit what a trainer reports of its members, each under its own claim."""
         heard = training.hear()
+        crashpoint("report.heard")
         lost = self._commit(lambda session: training.record(session, heard, _now())) or []
+        crashpoint("report.committed")
         for job_id in lost:
             logger.warning("%s is no longer held; its trainer leaves it", job_id)
             training.process.cancel(job_id)
@@ -275,6 +279,8 @@ class Agent:
             told = queue.told_to_stop(session, self._id)
         for training in list(self._trainings):
             overdue = training.tell_to_stop(told, time.monotonic(), STOP_PATIENCE_S)
+            if training.told_to_stop_at:
+                crashpoint("cancel.passed_on")
             if overdue:
                 self._stop_by_force(training, overdue, attempts.stopped)
 
@@ -320,6 +326,7 @@ class Agent:
         )
         with self._database.write() as session:
             agents.register(session, row)
+        crashpoint("agent.registered")
         rooms = ", ".join(f"{slot.device} ({slot.threads} threads)" for slot in self._slots)
         logger.info("agent %s in process %s trains on %s", self._id, os.getpid(), rooms)
 

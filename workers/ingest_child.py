@@ -5,6 +5,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from counterweight.contracts.messages import Ingested, IngestTask
+from counterweight.crashpoints import crashpoint
 from workers import pipe
 
 CPU_S = 3600
@@ -19,7 +20,9 @@ def main(connection: Connection, task_json: str) -> None:
     task = IngestTask.model_validate_json(task_json)
     pipe.become_child(connection, lambda _message: None)
     limits.apply(memory_limit_mb=task.memory_limit_mb, cpu_seconds=CPU_S, largest_file_bytes=LARGEST_FILE_BYTES)
+    crashpoint("ingest.begun")
     answer = reader.ingest(task)
+    crashpoint("ingest.read")
     if isinstance(answer, Ingested):
         answer = answer.model_copy(update={"table_sha256": _digest(Path(task.folder) / answer.table)})
     connection.send_bytes(answer.model_dump_json().encode())

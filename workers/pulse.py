@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from counterweight.crashpoints import crashpoint
 from service.persistence import agents
 from service.persistence.database import DATABASE_AWAY, Database
 
@@ -93,6 +94,7 @@ class Pulse:
         with self._database.read() as session:
             beats = agents.beats(session)
         for agent_id in self._watch.silent(beats, time.monotonic()):
+            crashpoint("reaper.found")
             with self._database.write() as session:
                 # Silent is judged on the beat that was observed; a beat since then saves the agent.
                 if agents.beats(session).get(agent_id) == beats[agent_id]:

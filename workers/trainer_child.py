@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
-from counterweight.contracts.messages import TRAINER_ORDER, Cancel, Log, TrainerMessage, TrainerTask
+from counterweight.contracts.messages import TRAINER_ORDER, Cancel, Log, Succeeded, TrainerMessage, TrainerTask
+from counterweight.crashpoints import crashpoint
 from workers import pipe
 
 
@@ -39,4 +40,6 @@ def main(connection: Connection, task_json: str) -> None:
 
     for number, message in enumerate(told(), start=1):
         numbered = message.model_copy(update={"number": number}) if isinstance(message, Log) else message
+        if isinstance(message, Succeeded):
+            crashpoint("finish.before_report")
         connection.send_bytes(numbered.model_dump_json().encode())

@@ -12,6 +12,7 @@ from counterweight.contracts.datasets import DatasetOptions, DatasetPatch, Datas
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.ids import new_id
 from counterweight.contracts.pages import Page
+from counterweight.crashpoints import crashpoint
 from service.api import uploads
 from service.api.answers import answer, once, respond
 from service.api.bodies import MERGE_PATCH, StrictRoute, check_text, parse_json, read_json, validated
@@ -180,6 +181,7 @@ def _keep(service: Service, caller: Caller, key: str | None, incoming: Incoming,
         incoming.keep(source.source_path)
         with service.database.write() as session:
             made = _record(session, caller, key, source, is_stored=True)
+        crashpoint("upload.committed")
         assert made is not None
         if not made.location.endswith(dataset_id):
             # Somebody else sent the same file at the same moment, and was faster.

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.deletions import Deletion
+from counterweight.crashpoints import crashpoint
 from service.api.dependencies import Service, now
 from service.persistence.deletion import Remains
 from service.persistence.tables import Dataset, Job, Study
@@ -30,5 +31,6 @@ def delete(
         if not is_dry_run:
             forget(session, thing, now())
     if not is_dry_run:
+        crashpoint("deletion.committed")
         service.files.remove_folders(remains.folders, remains.spared)
     return Deletion(id=thing.id, object=kind, deleted=not is_dry_run, files=count, bytes=size, kept=list(remains.reasons))

@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Query, Request
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.keys import Scope
+from counterweight.crashpoints import crashpoint
 from counterweight.settings import ServerSettings
 from service.api.etags import Snapshots
 from service.api.feed import Feed
@@ -49,8 +50,11 @@ def read_session(request: Request) -> Iterator[Session]:
 
 
 def write_session(request: Request) -> Iterator[Session]:
+    crashpoint("write.before_begin")
     with service_of(request).database.write() as session:
         yield session
+        crashpoint("write.before_commit")
+    crashpoint("write.committed")
 
 
 # `function`: the transaction is committed before the answer leaves. FastAPI's default would commit after it.

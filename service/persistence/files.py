@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from counterweight.crashpoints import crashpoint
+
 
 class Files:
     """A folder all processes of a deployment share. Paths in the record are relative to it and made by the server alone."""
@@ -101,6 +103,7 @@ class Incoming:
         self._file = path.open("xb")
         self._digest = hashlib.sha256()
         self.size = 0
+        crashpoint("upload.created")
 
     @property
     def sha256(self) -> str:
@@ -109,17 +112,22 @@ class Incoming:
     def write(self, chunk: bytes) -> None:
         self._digest.update(chunk)
         self._file.write(chunk)
+        crashpoint("upload.receiving")
         self.size += len(chunk)
 
     def keep(self, relative: str) -> None:
         """Give the file its name, durably: it survives a power cut from here on."""
         self._file.flush()
+        crashpoint("upload.before_sync")
         os.fdatasync(self._file.fileno())
+        crashpoint("upload.synced")
         self._file.close()
         target = self._files.path(relative)
         make_durable_folder(target.parent, self._files.folder)
         self._path.rename(target)
+        crashpoint("upload.renamed")
         sync_folder(target.parent)
+        crashpoint("upload.kept")
 
     def __enter__(self) -> Self:
         return self

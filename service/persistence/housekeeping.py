@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
 
+from counterweight.crashpoints import crashpoint
 from service.persistence import checkpoints
 from service.persistence.database import Database
 from service.persistence.files import Files
@@ -39,6 +40,7 @@ def tidy(database: Database, files: Files, now: datetime) -> None:
         files_of_none = checkpoints.sweep(session)
     files.remove(files_of_none)
     abandoned = [path for path in stale if path not in sources]
+    crashpoint("tidying.looked")
     files.remove(abandoned)
     left = [f"{parent}/{name}" for parent, names in old.items() for name in names if name not in living]
     # An upload can outlive the dataset it came as: others may have been read from it.

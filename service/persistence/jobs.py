@@ -23,6 +23,7 @@ from counterweight.contracts.jobs import (
     Usage,
 )
 from counterweight.contracts.loss_resolution import ResolvedLoss
+from counterweight.crashpoints import crashpoint
 from service.domain import lifecycle
 from service.domain.admission import turn
 from service.domain.cohorts import cohort_key
@@ -84,8 +85,9 @@ def add(
         **place_in_line(spec, now),
     )
     session.add(job)
-    events.log_new_job(session, job, now)
     session.flush()
+    crashpoint("submission.before_event")
+    events.log_new_job(session, job, now)
     return job
 
 

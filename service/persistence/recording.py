@@ -24,6 +24,7 @@ from counterweight.contracts.messages import (
     Split,
     Succeeded,
 )
+from counterweight.crashpoints import crashpoint
 from service.persistence import attempts, checkpoints, events, logs, queue
 from service.persistence.tables import Artifact, Attempt, Dataset, FinalMetric, Job, JobEvaluation, MetricPoint, Model, Series
 
@@ -168,6 +169,7 @@ def _record_success(session: Session, job: Job, message: Succeeded, now: datetim
         job.progress = job.progress.model_copy(update={"eta_s": 0.0})
     job.model_id = new_id("mdl", now)
     session.add(Model(id=job.model_id, project_id=job.project_id, job_id=job.id, created_at=now))
+    crashpoint("finish.before_event")
     events.move_job(session, job, "succeeded", "trained", now)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
+from counterweight.crashpoints import crashpoint
 from workers.ingest.errors import Unreadable, shown
 from workers.ingest.formats import Found
 from workers.ingest.unpacking import MEMBER_LIMIT_BYTES, Allowance, Unpacked
@@ -53,6 +54,7 @@ def members(path: Path, found: Found) -> Iterator[Member]:
     allowance = Allowance(path.stat().st_size)
     seen: set[str] = set()
     for member in _zip_members(path, allowance) if found.format == "zip" else _tar_members(path, found.gzipped, allowance):
+        crashpoint("ingest.member")
         member = replace(member, name="/".join(step for step in member.name.split("/") if step not in ("", ".")))
         if member.name in seen:
             raise Unreadable("duplicate_member", f"The archive holds {shown(member.name)} twice; keep one of them.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from counterweight.contracts.messages import StoredFile
+from counterweight.crashpoints import crashpoint
 
 
 def write_whole(path: Path, content: bytes) -> str:
@@ -19,8 +20,10 @@ def write_whole(path: Path, content: bytes) -> str:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
+            crashpoint("artifact.before_sync")
             os.fsync(file.fileno())
         temporary.replace(path)
+        crashpoint("artifact.renamed")
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from counterweight.contracts.jobs import Precision, Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
+from counterweight.crashpoints import crashpoint
 from workers.training.errors import Diverged
 from workers.training.networks import Architecture, Blocks, padded
 from workers.training.population import Plan, Population, derived_seed
@@ -253,6 +254,7 @@ class _Course:
                 continue
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
             self._sums[batch] = self._stepper.step(index, rate, before + batch + 1)
+            crashpoint("training.step")
             self._batch = batch + 1
             if time.monotonic() > self._look_at:
                 yield from self._look()

@@ -1,0 +1,205 @@
+"""Killing a server under load, at named points or at random, and accounting for all it had acknowledged."""
+
+import hashlib
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+from sqlalchemy import select
+
+from counterweight.crashpoints import KILL, VARIABLE, arm
+from service.persistence import housekeeping
+from service.persistence.database import Database
+from service.persistence.files import Files
+from service.persistence.tables import Artifact, Dataset, Event, Job, MetricPoint, Model
+from tests.faults.load import entries
+from tests.server import Server
+
+GOES_OFF_S = 180
+ENDS_S = 120
+LEASE_S = 2
+
+API = (
+    "upload.created",
+    "upload.receiving",
+    "upload.before_sync",
+    "upload.synced",
+    "upload.renamed",
+    "upload.kept",
+    "upload.committed",
+    "write.before_begin",
+    "submission.before_event",
+    "write.before_commit",
+    "write.committed",
+    "deletion.committed",
+)
+AGENT = (
+    "claim.committed",
+    "agent.registered",
+    "report.heard",
+    "report.committed",
+    "finish.before_event",
+    "cancel.passed_on",
+)
+CHILDREN = (
+    "ingest.begun",
+    "ingest.read",
+    "ingest.member",
+    "training.step",
+    "artifact.before_sync",
+    "artifact.renamed",
+    "finish.before_report",
+)
+ERRORS = (("upload.receiving", "ENOSPC"), ("upload.before_sync", "EIO"), ("artifact.before_sync", "ENOSPC"))
+ON_START = ("agent.registered", "tidying.looked")
+"""Reached when an agent begins: one must die first."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    point: str
+    what: str = KILL
+    passes: int = 0
+
+
+def shots(seed: int) -> list[list[Shot]]:
+    """Return, for the API, the agent and its children, what is to go off in which order: each point once."""
+    source = random.Random(seed)
+    lanes = [[Shot(point) for point in points] for points in (API, AGENT, CHILDREN)]
+    for point, what in ERRORS:
+        lanes[0 if point.startswith("upload") else 2].append(Shot(point, what))
+    for lane in lanes:
+        source.shuffle(lane)
+    # With the first seed each goes off when it is reached first; with others later, at other work.
+    return [[Shot(shot.point, shot.what, source.randrange(4) if seed else 0) for shot in lane] for lane in lanes]
+
+
+@contextmanager
+def armed_server(folder: Path, database_url: str) -> Iterator[Server]:
+    """Start a server whose points are armed in the folder `armed`, with a short lease."""
+    (folder / "armed").mkdir()
+    server = Server(folder / "home", database_url=database_url, files_url=f"file://{folder / 'files'}", lease_s=str(LEASE_S))
+    server.environment[VARIABLE] = str(folder / "armed")
+    with server:
+        yield server
+
+
+@contextmanager
+def load(server: Server, path: Path, seed: int) -> Iterator[None]:
+    """Put the server under load by another process, which must end well."""
+    command = [sys.executable, "-m", "tests.faults.load", server.url, str(path), str(seed)]
+    with (
+        path.with_suffix(".log").open("wb") as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2]) as client,
+    ):
+        try:
+            yield
+            client.communicate(timeout=ENDS_S)
+        finally:
+            client.kill()
+    assert client.returncode == 0, path.with_suffix(".log").read_text()
+
+
+def fire(server: Server, folder: Path, lanes: Sequence[Sequence[Shot]]) -> int:
+    """Let the points of each lane go off one after another, the lanes side by side; return how many did."""
+    waiting = [list(lane) for lane in lanes]
+    armed: list[Shot | None] = [None] * len(waiting)
+    since, fired = time.monotonic(), 0
+    while any(waiting) or any(armed):
+        for number, lane in enumerate(waiting):
+            shot = armed[number]
+            if shot is not None and not (folder / shot.point).exists():
+                armed[number], since, fired = None, time.monotonic(), fired + 1
+            if armed[number] is None and lane:
+                shot = armed[number] = lane.pop(0)
+                arm(folder, shot.point, shot.what, shot.passes)
+                if shot.point in ON_START:
+                    server.part("workers").kill()
+        assert time.monotonic() - since < GOES_OFF_S, f"never reached: {[shot for shot in armed if shot]}\n{server.tale}"
+        time.sleep(0.02)
+    return fired
+
+
+def await_work(server: Server, source: random.Random) -> None:
+    """Return a moment after the server answers."""
+    server.read("/jobs", limit="1")
+    time.sleep(source.uniform(0, 0.5))
+
+
+def kill_at_random(server: Server, source: random.Random) -> str:
+    """Kill a part of the server, or all of it, and start that again; return what was killed."""
+    what = source.choices(["trainer", "workers", "service.api", "everything"], weights=[4, 3, 3, 1])[0]
+    if what == "everything":
+        server.kill_everything()
+        server.start()
+        return what
+    while True:
+        trainers = server.trainers() if what == "trainer" else []
+        # Where nothing trains just now, its worker goes instead.
+        what = "workers" if what == "trainer" and not trainers else what
+        try:
+            (trainers[0] if trainers else server.part(what)).kill()
+        except psutil.NoSuchProcess:
+            continue  # It has just ended by itself.
+        return what
+
+
+def account(server: Server, database: Database, ledger: Path) -> Counter[str]:
+    """Wait until all work is over, and assert that nothing acknowledged was lost, doubled, torn or left; return what there was."""
+    noted = entries(ledger)
+    submitted = {entry.subject: entry.key for entry in noted if entry.what == "submitted"}
+    by = {what: {entry.subject for entry in noted if entry.what == what} for what in ("cancelled", "deleting", "deleted", "uploaded")}
+    for job_id in submitted:
+        if job_id not in by["deleting"]:
+            server.finish(job_id, ENDS_S)
+    with database.read() as session:
+        jobs = {job.id: job for job in session.scalars(select(Job))}
+        datasets = {dataset.id: dataset for dataset in session.scalars(select(Dataset))}
+        log = session.scalars(select(Event).order_by(Event.id)).all()
+        points = session.execute(select(MetricPoint.job_id, MetricPoint.epoch).where(MetricPoint.series == "train/loss")).all()
+        models = Counter(session.scalars(select(Model.job_id)))
+        artifacts = session.scalars(select(Artifact)).all()
+    lost = submitted.keys() - jobs.keys() - by["deleting"]
+    assert not lost, f"acknowledged and lost: {lost}"
+    assert not by["uploaded"] - datasets.keys()
+    assert not by["deleted"] & jobs.keys(), "deleted and there again"
+    keys = Counter(job.labels["key"] for job in jobs.values())
+    assert max(keys.values()) == 1, f"doubled: {[key for key, count in keys.items() if count > 1]}"
+    digests = Counter((dataset.sha256, str(dataset.options)) for dataset in datasets.values())
+    assert max(digests.values()) == 1, "a file became two datasets"
+    ends = {"cancelled", "succeeded"}
+    for job in jobs.values():
+        assert job.state in ends, f"{job.id} of {job.labels} is {job.state}: {job.error}\n{server.tale}"
+        epochs = sorted(epoch for job_id, epoch in points if job_id == job.id)
+        assert epochs == list(range(1, len(epochs) + 1)), (job.id, epochs)
+        assert models[job.id] == (job.state == "succeeded")
+        moves = [event for event in log if event.subject == job.id and event.kind == "job"]
+        assert [event.from_state for event in moves] == [None, *(event.to_state for event in moves[:-1])]
+        assert moves[-1].to_state == job.state
+    files = Files(server.home.parent / "files")
+    for artifact in artifacts:
+        assert hashlib.sha256(files.path(artifact.path).read_bytes()).hexdigest() == artifact.sha256, artifact.path
+    _assert_no_garbage(server, database, files)
+    return Counter(job.state for job in jobs.values()) + Counter(datasets=len(datasets), deleted=len(by["deleted"]))
+
+
+def _assert_no_garbage(server: Server, database: Database, files: Files) -> None:
+    """Stop the server, tidy as in two days, and find every file that is left in the record."""
+    server.stop()
+    housekeeping.tidy(database, files, datetime.now(UTC) + timedelta(days=2))
+    with database.read() as session:
+        living = {*session.scalars(select(Job.id)), *session.scalars(select(Dataset.id))}
+        sources = set(session.scalars(select(Dataset.source_path)))
+    assert not list((files.folder / "incoming").iterdir())
+    left = {path.name for parent in ("jobs", "datasets") for path in files.folder.glob(f"{parent}/*")}
+    assert left <= living, f"files of nothing: {left - living}"
+    for source in sources:
+        assert files.path(source).is_file()
