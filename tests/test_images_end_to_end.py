@@ -34,7 +34,9 @@ def test_losses_are_compared_on_images(server: Server) -> None:
     dataset_id = server.upload(zipped(shaded({"dark": 40, "dim": 20, "light": 12})))
     training = {"max_epochs": 2, "batch_size": 16}
 
-    jobs = [server.submit(dataset_id, loss={"kind": kind}, training=training) for kind in ("cross_entropy", "focal")]
+    jobs = [
+        server.submit(dataset_id, learner={"kind": "auto"}, loss={"kind": kind}, training=training) for kind in ("cross_entropy", "focal")
+    ]
 
     for job in map(server.finish, jobs):
         assert job["state"] == "succeeded", job["error"]

@@ -116,7 +116,7 @@ class Wording:
         if low > 0:
             return "by itself that would be a lead, among so many pairs it may be chance"
         much = f"one larger than the {self._least} that would matter" if max(-low, high) > least else "a difference either way"
-        return f"no difference is possible, and so is {much}"
+        return f"there may be no difference, or {much}"
 
     def _price(self, leader: LeaderboardRow, simplest: LeaderboardRow) -> str:
         price = COSTS.get(leader.loss.kind, "it has more to set") if leader.loss.kind != simplest.loss.kind else "it has more to set"

@@ -65,15 +65,23 @@ def _postgres_engine(url: str) -> Engine:
     def configure(connection: Any, _record: object) -> None:
         connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_TRANSACTION_S}s'")
         connection.commit()
-
-    def leave_pipeline(_connection: Any, cursor: Any, _statement: str, _parameters: Any, _context: Any, executemany: bool) -> None:
-        # Many rows go out as a pipeline, and a transaction whose last word came that way is not ended for its silence.
-        if executemany:
-            cursor.connection.execute("SELECT")
+        connection.cursor_factory = _row_by_row(connection.cursor_factory)
 
     event.listen(engine, "connect", configure)
-    event.listen(engine, "after_cursor_execute", leave_pipeline)
     return engine
+
+
+def _row_by_row(cursor_class: Any) -> Any:
+    """Return a class of psycopg's cursors that sends many rows one by one and not as a pipeline.
+
+    A transaction that falls silent in the middle of a pipeline, or right after one, is not ended for its silence.
+    """
+
+    class RowByRow(cursor_class):  # type: ignore[misc]  # Known once a connection is there: psycopg need not be installed.
+        def executemany(self, query: Any, params_seq: Any, *, returning: bool = False) -> None:
+            self._conn.wait(self._executemany_gen_no_pipeline(query, params_seq, returning))
+
+    return RowByRow
 
 
 def _sqlite_engine(url: str, *, writes: bool) -> Engine:

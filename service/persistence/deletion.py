@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.domain import lifecycle
 from service.domain.errors import WrongState
-from service.persistence import events, recording, studies
+from service.persistence import events, recording, studies, study_progress
 from service.persistence.tables import Dataset, Job, Model, Study
 
 SHOWN = 3
@@ -35,7 +35,7 @@ def remains_of_job(_session: Session, job: Job) -> Remains:
 
 def remains_of_study(session: Session, study: Study) -> Remains:
     """WrongState for a study that is not over."""
-    studies.require("delete", study, study.counts or {})
+    studies.require("delete", study, study.counts or study_progress.counts(session, [study.id])[study.id])
     return Remains([recording.job_folder(job_id) for job_id in session.scalars(select(Job.id).where(Job.study_id == study.id))])
 
 

@@ -63,8 +63,8 @@ def test_a_class_absent_from_validation_trains_only_towards_log_loss() -> None:
     split = {"kind": "column", "column": "part"}
 
     with pytest.raises(Invalid, match='"log_loss"'):
-        settled({"good": 30, "bad": 20}, parts, split=split)
-    settled({"good": 30, "bad": 20}, parts, split=split, training={"early_stopping": {"metric": "log_loss"}})
+        settled({"good": 30, "bad": 20}, parts, split=split, learner={"kind": "mlp"})
+    settled({"good": 30, "bad": 20}, parts, split=split, learner={"kind": "mlp"}, training={"early_stopping": {"metric": "log_loss"}})
 
 
 def test_a_class_absent_from_validation_leaves_no_threshold_no_calibration_and_null_metrics() -> None:

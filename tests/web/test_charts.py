@@ -26,7 +26,7 @@ def test_curves_grow_while_a_job_trains(open_page: PageFactory, world: World, se
 
     # The drawing was added to, not made anew: nothing flickers, though the page around it is renewed each second.
     assert canvas.evaluate("canvas => canvas.isTheSame")
-    assert canvas.evaluate("canvas => canvas.toDataURL()") != picture
+    page.wait_for_function("before => document.querySelector('cw-curves canvas').toDataURL() !== before", arg=picture)
     server.client.post(f"/jobs/{job_id}/cancel")
     expect(page.locator("cw-curves .chart-note")).not_to_contain_text("Live")
 

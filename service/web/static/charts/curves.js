@@ -97,7 +97,7 @@ class Curves extends Figure {
 
   about(job) {
     const thinned = this.series.find(({ reduced }) => reduced);
-    const live = job.is_terminal ? "" : "Live. ";
+    const live = job.is_terminal ? "" : job.state === "paused" ? "Paused. " : "Live. ";
     return thinned ? `${live}${count(thinned.points.length)} of ${count(thinned.count)} points, extremes kept.` : `${live}Drag to zoom, double-click for all.`;
   }
 
