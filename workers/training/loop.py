@@ -314,10 +314,17 @@ class _Course:
         return validation_values(logits.astype(np.float64, copy=False), self._validation[1], terms, plan.positive)
 
     def compact(self, epoch: int) -> None:
-        """Drop the members that are done once they are half: until then they cost less than a rebuilt stack."""
-        if 2 * len(self.active) > len(self._stack):
-            return
+        """Drop the members that are done once they are half: until then they cost less than a rebuilt stack.
+
+        Two stay, if need be one that is done: a network alone is multiplied by other kernels, and the last digits would hang on the others.
+        """
         places = [place for place, member in enumerate(self._stack) if member in self.active]
+        if len(places) == 1:
+            # With a neighbour, which is the likest to see the same batches.
+            first = max(0, places[0] - 1)
+            places = [first, first + 1]
+        if 2 * len(self.active) > len(self._stack) or len(places) >= len(self._stack):
+            return
         self._population.keep(places, epoch * self._batches)
         self._stepper.forget()
         self._stack = [self._stack[place] for place in places]
