@@ -155,6 +155,20 @@ def test_packs_of_any_size_and_order_give_a_member_the_same_digits(pack: list[in
         assert series(some, "validation/log_loss", place) == series(every, "validation/log_loss", member)
 
 
+@pytest.mark.usefixtures("products_as_named")
+@pytest.mark.parametrize("others", [1, 2, 4])
+def test_the_last_of_a_stack_has_the_digits_that_it_has_in_company(others: int) -> None:
+    network = MlpNetwork(inputs=3, classes=2, hidden=(64, 64))
+    hasty, pace = plan(stopping=EarlyStopping(patience=1), learning_rate=1e-12), replace(PACE, epochs=12)
+
+    company = trained([plan(), plan(Focal())], torch.float32, pace, network)
+    left_alone = trained([plan(), *[hasty] * others], torch.float32, pace, network)
+
+    ends = [event for event in left_alone if isinstance(event, Epoch) and event.member == 1]
+    assert len(ends) < pace.epochs, "the others were to stop early"
+    assert torch.equal(parameters(left_alone), parameters(company))
+
+
 def test_two_runs_are_equal_to_the_last_digit() -> None:
     first, second = (trained([plan(Focal())], dtype=torch.float32) for _ in range(2))
 
