@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from counterweight.contracts.messages import Checkpointed, CheckpointFile, Resumed, Succeeded, TrainerMessage, TrainerTask
+from counterweight.contracts.messages import Checkpointed, CheckpointFile, Log, Resumed, Succeeded, TrainerMessage, TrainerTask
 from tests.training.tables import LEARNER, make_task
 from workers.training.trainer import run
 
@@ -38,3 +38,16 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(tmp_path: Path, *, refit
     assert goes_on == (latest.id, _end(whole))
     assert falls_back == (before.id, _end(whole))
     assert begins_anew == (None, _end(whole))
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_training(tmp_path: Path) -> None:
+    (tmp_path / "full").write_text("a file where the folder of checkpoints would be")
+    task = make_task(tmp_path, [{"learner": LEARNER, "training": {"max_epochs": 4}}])
+    unkept = task.model_copy(update={"checkpoint_folder": str(tmp_path / "full" / "kept"), "checkpoint_s": 1e-9})
+
+    messages = list(run(unkept, lambda _: False, lambda: 1.0))
+
+    warnings = [message.message for message in messages if isinstance(message, Log) and message.level == "warning"]
+    assert any("no checkpoint could be written (Not a directory): training goes on" in line for line in warnings)
+    assert not any(isinstance(message, Checkpointed) for message in messages)
+    assert _end(messages) == _end(list(run(task, lambda _: False, lambda: 1.0)))

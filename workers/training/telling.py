@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from counterweight.contracts.evaluation import Evaluation, Metric
@@ -49,6 +49,12 @@ class Telling:
             return
         again = " of the training on training and validation rows" if facts.is_again else ""
         yield self._line(job_id, f"goes on from a checkpoint, after step {facts.standing.steps} (epoch {facts.standing.epoch}){again}")
+
+    def unkept(self, job_ids: Iterable[str], error: OSError) -> Iterator[Log]:
+        """Tell every member that a checkpoint could not be written."""
+        for job_id in job_ids:
+            message = f"no checkpoint could be written ({error.strerror or error}): training goes on, and would be taken up from the one before"
+            yield self._line(job_id, message, "warning")
 
     def epoch(self, job_id: str, done: Epoch) -> Iterator[Log]:
         """Tell of some epochs: the first ones, the last, and one in each twentieth of the whole."""

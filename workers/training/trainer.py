@@ -128,7 +128,10 @@ def _run(
     for event in events():
         if isinstance(event, Kept):
             written += 1
-            yield _written(task, written, str(cohort.network), everyone, event, held)
+            try:
+                yield _written(task, written, str(cohort.network), everyone, event, held)
+            except OSError as error:  # a full disk, say: what is lost is only the way back to here
+                yield from telling.unkept(here, error)
             continue
         if everyone[event.member].job_id not in here:
             continue
