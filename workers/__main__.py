@@ -15,6 +15,7 @@ from service.persistence.database import Database
 from service.persistence.files import Files
 from workers import devices, home
 from workers.agent import Agent
+from workers.backends.local import LocalBackend
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ def main() -> int:
     # Children inherit the environment, and it names the database and its password.
     for variable in [variable for variable in os.environ if variable.startswith(("COUNTERWEIGHT_", "PG"))]:
         del os.environ[variable]
-    agent = Agent(database, files, devices.slots(settings), name, settings.lease_s, settings.most_in_a_cohort, settings.checkpoint_s)
+    slots = devices.slots(settings)
+    agent = Agent(database, files, LocalBackend(), slots, name, settings.lease_s, settings.most_in_a_cohort, settings.checkpoint_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())
     agent.run()

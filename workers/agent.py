@@ -26,6 +26,7 @@ from service.persistence.files import Files
 from service.persistence.queue import Claim
 from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Dataset, Job
+from workers.backends.backend import Backend
 from workers.comparisons import Comparing
 from workers.devices import Slot
 from workers.processes import Child, IngestProcess, Nursery
@@ -63,14 +64,15 @@ class Agent:
         self,
         database: Database,
         files: Files,
+        backend: Backend,
         slots: list[Slot],
         home_id: str,
         lease_s: float,
         max_cohort: int | None = None,
         checkpoint_s: float = 30.0,
     ) -> None:
-        self._database, self._files, self._slots, self._home_id, self._lease_s = database, files, slots, home_id, lease_s
-        self._max_cohort, self._checkpoint_s = max_cohort, checkpoint_s
+        self._database, self._files, self._backend, self._slots, self._home_id = database, files, backend, slots, home_id
+        self._lease_s, self._max_cohort, self._checkpoint_s = lease_s, max_cohort, checkpoint_s
         self._nursery = Nursery()
         self._trainings: list[Training] = []
         self._readings: dict[str, Reading] = {}
@@ -88,7 +90,7 @@ class Agent:
 
     def run(self) -> None:
         """Claim, train and record until told to stop."""
-        self._nursery.warm_up()
+        self._backend.warm_up()
         self._patiently(self._take_over_home)
         threading.Thread(target=self._listen, daemon=True, name="changes").start()
         while not self._stop.is_set():
@@ -139,6 +141,8 @@ class Agent:
                 self._start_comparing()
             busy = {training.slot for training in self._trainings}
             idle = [index for index in range(len(self._slots)) if index not in busy]
+            if not idle or not self._backend.is_ready():
+                return
             for place, index in enumerate(idle):
                 self._start_training(index, shares=len(idle) - place)
 
@@ -162,7 +166,7 @@ class Agent:
             cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack, shares, slot.gpu_memory_bytes)
         if cohort is not None:
             crashpoint("claim.committed")
-            process = self._nursery.start_trainer(task_of(cohort, slot, self._files, self._checkpoint_s))
+            process = self._backend.start(task_of(cohort, slot, self._files, self._checkpoint_s), cohort.claims)
             claims, ends_at = {claim.id: claim for claim in cohort.claims}, run_ends(cohort, time.monotonic())
             self._trainings.append(Training(claims, len(claims), index, process, checkpoint_folder(cohort), ends_at))
             claimed = ", ".join(f"{claim.id} under fence {claim.fence}" for claim in cohort.claims)
@@ -239,7 +243,7 @@ class Agent:
         answer = process.report()
         if answer is None and not process.has_ended:
             return
-        crash = process.how_it_ended() if answer is None else ""
+        crash = process.how_it_ended().detail if answer is None else ""
         try:
             self._commit(lambda session: self._record_reading(session, claim, answer, crash))
         except LostClaim as lost:
@@ -252,7 +256,7 @@ class Agent:
         answer = one.process.report()
         if answer is None and not one.process.has_ended:
             return
-        crash = one.process.how_it_ended() if answer is None else ""
+        crash = one.process.how_it_ended().detail if answer is None else ""
         try:
             self._commit(lambda session: one.record(session, answer, crash, _now()))
         except LostClaim as lost:
@@ -301,6 +305,7 @@ class Agent:
         children: list[Child] = [one.process for one in held]
         for child in children:
             child.kill()
+        self._backend.close()
         self._trainings.clear()
         self._readings.clear()
         self._comparisons.clear()

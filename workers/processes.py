@@ -8,12 +8,11 @@ import logging
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -29,24 +28,63 @@ from counterweight.contracts.messages import (
     IngestRefused,
     IngestTask,
     Leave,
-    TrainerTask,
 )
 from service.persistence.recording import TrainerReport
-from workers import comparison_child, ingest_child, trainer_child
+from workers import comparison_child, ingest_child
 
 logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-PRELOAD = ["workers.warm"]
 LARGEST_MESSAGE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class End:
+    """How a child ended. `is_lost` tells that what it ran on failed, and says nothing against its work."""
+
+    detail: str
+    is_lost: bool = False
+
+
+class Body(Protocol):
+    """What a child lives in."""
+
+    def how_it_ended(self) -> End:
+        """Say why the pipe ended. A child that closed it but lives on is not waited for."""
+
+    def kill(self) -> None:
+        """End the child and whatever it started."""
+
+
+class HostProcess:
+    """A process of this host as a child's body."""
+
+    def __init__(self, process: BaseProcess) -> None:
+        self._process = process
+
+    def how_it_ended(self) -> End:
+        self._process.join(timeout=2)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return End(f"its process was killed by signal {-code} ({signal.Signals(-code).name})")
+        return End(f"its process ended with exit code {code}")
+
+    def kill(self) -> None:
+        """End it, and wait until it is gone."""
+        assert self._process.pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+        self._process.close()
 
 
 class Child:
     """A running child. Its pipe is readable when it has said something, and when it has ended."""
 
-    def __init__(self, process: BaseProcess, connection: Connection) -> None:
-        self._process, self.connection = process, connection
+    def __init__(self, body: Body, connection: Connection) -> None:
+        self._body, self.connection = body, connection
         self.has_ended = False
         """Whether the end of the pipe was read: nothing more will come."""
 
@@ -73,22 +111,11 @@ class Child:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send_bytes(message)
 
-    def how_it_ended(self) -> str:
-        """Say why the pipe ended. A child that closed it but lives on is not waited for."""
-        self._process.join(timeout=2)
-        code = self._process.exitcode
-        if code is not None and code < 0:
-            return f"its process was killed by signal {-code} ({signal.Signals(-code).name})"
-        return f"its process ended with exit code {code}"
+    def how_it_ended(self) -> End:
+        return self._body.how_it_ended()
 
     def kill(self) -> None:
-        """End the child and whatever it started, and wait until it is gone."""
-        assert self._process.pid is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
-        self._process.join()
-        self._process.close()
+        self._body.kill()
         self.connection.close()
 
 
@@ -127,44 +154,24 @@ class ComparisonProcess(Child):
 
 
 class Nursery:
-    """Starts children: trainers from a fork server that has torch imported already, readers and comparisons from nothing."""
+    """Starts children from nothing."""
 
     def __init__(self) -> None:
-        # A thread pool of OpenBLAS would not survive the fork.
+        # A thread pool of OpenBLAS would not survive a fork.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Threads that wait for each other sleep: spinning costs a trainer most of its speed as soon as cores are shared.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        self._warm: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._warm.set_forkserver_preload(PRELOAD)
-        self._cold: SpawnContext = multiprocessing.get_context("spawn")
-
-    def warm_up(self) -> None:
-        """Start the fork server now, beside everything else, so that the first job does not wait for its imports."""
-        threading.Thread(target=self._warm_up, daemon=True, name="warm-up").start()
-
-    def _warm_up(self) -> None:
-        # It breaks off when the agent is told to stop before the fork server is up.
-        with contextlib.suppress(EOFError, OSError):
-            process = self._warm.Process(target=trainer_child.nothing)
-            process.start()
-            process.join()
-
-    def start_trainer(self, task: TrainerTask) -> TrainerProcess:
-        ours, theirs = self._warm.Pipe()
-        process = self._warm.Process(target=trainer_child.main, args=(theirs, task.model_dump_json()), daemon=False)
-        process.start()
-        theirs.close()
-        return TrainerProcess(process, ours)
+        self._context = multiprocessing.get_context("spawn")
 
     def start_reader(self, task: IngestTask) -> IngestProcess:
-        return IngestProcess(*self._start_cold(ingest_child.main, task))
+        return IngestProcess(*self._start(ingest_child.main, task))
 
     def start_comparison(self, task: ComparisonTask) -> ComparisonProcess:
-        return ComparisonProcess(*self._start_cold(comparison_child.main, task))
+        return ComparisonProcess(*self._start(comparison_child.main, task))
 
-    def _start_cold(self, main: Callable[[Connection, str], None], task: BaseModel) -> tuple[BaseProcess, Connection]:
-        ours, theirs = self._cold.Pipe()
-        process = self._cold.Process(target=main, args=(theirs, task.model_dump_json()), daemon=False)
+    def _start(self, main: Callable[[Connection, str], None], task: BaseModel) -> tuple[HostProcess, Connection]:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=main, args=(theirs, task.model_dump_json()), daemon=False)
         process.start()
         theirs.close()
-        return process, ours
+        return HostProcess(process), ours

@@ -17,18 +17,18 @@ from service.persistence.queue import Claim, Cohort, PackSize
 from service.persistence.recording import TrainerReport
 from service.persistence.tables import Dataset, Job
 from workers.devices import Slot
-from workers.processes import TrainerProcess
+from workers.processes import End, TrainerProcess
 
 Said: TypeAlias = dict[Claim, list[TrainerReport]]
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What a trainer has said of each member, which members have ended with it, and how the trainer crashed if it did."""
+    """What a trainer has said of each member, which members have ended with it, and how the trainer ended if it left others behind."""
 
     said: Said
     ended: Collection[str]
-    crash: str | None
+    end: End | None
 
 
 @dataclass
@@ -56,15 +56,18 @@ class Training:
                     said.setdefault(claim, []).append(report)
         ended = {claim.id for claim, reports in said.items() if isinstance(reports[-1], LastWord)}
         # A trainer killed right after it spoke: its words and its end are read at once.
-        has_crashed = self.process.has_ended and self.claims.keys() > ended
-        return Heard(said, ended, self.process.how_it_ended() if has_crashed else None)
+        left_some = self.process.has_ended and self.claims.keys() > ended
+        return Heard(said, ended, self.process.how_it_ended() if left_some else None)
 
     def record(self, session: Session, heard: Heard, now: datetime) -> list[str]:
         """Write what was heard; return the members whose claim no longer stands."""
         lost = recording.record_jobs(session, heard.said, self.size, now, self.checkpoint_folder)
-        if heard.crash is not None:
+        if heard.end is not None:
             for job in queue.lock_jobs(session, self.claims.values()).values():
-                attempts.crash(session, job, self.size, heard.crash, now)
+                if heard.end.is_lost:
+                    attempts.lose(session, job, heard.end.detail, now)
+                else:
+                    attempts.crash(session, job, self.size, heard.end.detail, now)
         return lost
 
     def tell_to_stop(self, job_ids: Mapping[str, JobState], at: float, patience_s: float) -> list[Claim]:

@@ -9,16 +9,9 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from service.domain.admission import back_off
 from service.domain.errors import NotFound
 from service.persistence import attempts, queue
 from service.persistence.tables import Agent, Dataset, Job, Study
-
-MAX_LOST_AGENTS = 20
-"""So many attempts may end because their worker was lost; more, and it is the job that kills its workers."""
-
-LOST_AGENTS_IN_COMPANY = MAX_LOST_AGENTS // 2
-"""After so many a job trains alone: when one of a cohort kills its workers, the others must not end with it."""
 
 
 def register(session: Session, agent: Agent) -> None:
@@ -77,20 +70,12 @@ def _release(session: Session, agent_id: str, known: Collection[str]) -> list[st
 
 
 def _give_back(session: Session, job: Job, outcome: str, why: str | None, now: datetime) -> None:
-    if job.state == "cancelling":
+    if outcome == "lost":
+        attempts.lose(session, job, why, now)
+    elif job.state == "cancelling":
         attempts.cancelled(session, job, now)
-        return
-    if outcome != "lost":
+    else:
         attempts.requeue(session, job, outcome, why, now)
-        return
-    job.lost_workers += 1
-    if job.lost_workers >= MAX_LOST_AGENTS:
-        attempts.fail(session, job, "lost_worker", f"{MAX_LOST_AGENTS} workers were lost while they ran this job", None, now)
-        return
-    if job.lost_workers >= LOST_AGENTS_IN_COMPANY:
-        job.cohort_limit = 1
-    # The first loss says nothing about the job. One that loses worker after worker takes others' work with it each time.
-    attempts.requeue(session, job, outcome, why, now, wait=back_off(job.lost_workers - 1))
 
 
 def give_back_strays(session: Session, agent_id: str, known: Collection[str], now: datetime) -> list[str]:

@@ -13,6 +13,12 @@ from service.persistence.tables import IS_QUEUED, Attempt, Job
 
 AT_ONCE = timedelta()
 
+MAX_LOST_WORKERS = 20
+"""So many attempts may end because their worker was lost; more, and it is the job that kills its workers."""
+
+LOST_WORKERS_IN_COMPANY = MAX_LOST_WORKERS // 2
+"""After so many a job trains alone: when one of a cohort kills its workers, the others must not end with it."""
+
 
 def fail(session: Session, job: Job, failure_class: FailureClass, detail: str, hint: str | None, now: datetime) -> None:
     """End a job that cannot succeed."""
@@ -59,6 +65,21 @@ def split(session: Session, job: Job, cohort_size: int, outcome: str, detail: st
         return
     job.cohort_limit = max(1, cohort_size // 2)
     requeue(session, job, outcome, f"{detail}; it was one of {cohort_size} jobs trained together", now)
+
+
+def lose(session: Session, job: Job, why: str | None, now: datetime) -> None:
+    """What a job ran on was lost: try again, up to `MAX_LOST_WORKERS` times in a row without a checkpoint."""
+    if job.state == "cancelling":
+        cancelled(session, job, now)
+        return
+    job.lost_workers += 1
+    if job.lost_workers >= MAX_LOST_WORKERS:
+        fail(session, job, "lost_worker", f"{MAX_LOST_WORKERS} workers were lost while they ran this job", None, now)
+        return
+    if job.lost_workers >= LOST_WORKERS_IN_COMPANY:
+        job.cohort_limit = 1
+    # The first loss says nothing about the job. One that loses worker after worker takes others' work with it each time.
+    requeue(session, job, "lost", why, now, wait=back_off(job.lost_workers - 1))
 
 
 def overdue(session: Session, job: Job, now: datetime) -> None:

@@ -19,8 +19,9 @@ from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Job
 from tests.factories import make_agent, make_dataset, make_job
 from workers.agent import Agent
+from workers.backends.local import LocalBackend
 from workers.devices import Slot
-from workers.processes import TrainerProcess
+from workers.processes import HostProcess, TrainerProcess
 from workers.trainings import Training
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -47,7 +48,7 @@ def _living_trainer(words: list[bytes]) -> TrainerProcess:
     process.start()
     theirs.close()
     ours.poll(60)
-    return TrainerProcess(process, ours)
+    return TrainerProcess(HostProcess(process), ours)
 
 
 def _dead_trainer(words: list[bytes]) -> TrainerProcess:
@@ -58,12 +59,12 @@ def _dead_trainer(words: list[bytes]) -> TrainerProcess:
     process.start()
     theirs.close()
     process.join()
-    return TrainerProcess(process, ours)
+    return TrainerProcess(HostProcess(process), ours)
 
 
 @pytest.fixture
 def agent(database: Database, files: Files) -> Agent:
-    agent = Agent(database, files, [Slot("cpu", 1)], "home", lease_s=30)
+    agent = Agent(database, files, LocalBackend(), [Slot("cpu", 1)], "home", lease_s=30)
     agent._register()
     return agent
 
@@ -184,7 +185,7 @@ def test_an_agent_whose_predecessor_died_takes_its_work_back_at_once(database: D
 
 
 def test_stop_before_run_ends_at_once(database: Database, files: Files) -> None:
-    agent = Agent(database, files, [], "home", lease_s=30)
+    agent = Agent(database, files, LocalBackend(), [], "home", lease_s=30)
     agent.stop()
 
     runner = threading.Thread(target=agent.run)

@@ -193,10 +193,10 @@ def test_a_cohort_whose_workers_are_lost_again_and_again_is_taken_apart(database
             queue.claim_cohort(session, agent, ("auto",), NOW + timedelta(days=1), lambda _spec, _dataset: 8)
             return agents.retire(session, agent, "lost", NOW)
 
-        together = [lose_a_worker() for _ in range(agents.LOST_AGENTS_IN_COMPANY)]
+        together = [lose_a_worker() for _ in range(attempts.LOST_WORKERS_IN_COMPANY)]
         alone = lose_a_worker()
 
-        assert together == [ids] * agents.LOST_AGENTS_IN_COMPANY
+        assert together == [ids] * attempts.LOST_WORKERS_IN_COMPANY
         assert alone == ids[:1]
 
 

@@ -13,14 +13,15 @@ from service.persistence.files import Files
 from service.persistence.tables import Study
 from tests.factories import end_jobs, make_study
 from workers.agent import Agent
+from workers.backends.local import LocalBackend
 from workers.comparisons import Comparing
 from workers.devices import Slot
-from workers.processes import ComparisonProcess
+from workers.processes import ComparisonProcess, HostProcess
 
 
 @pytest.fixture
 def agent(database: Database, files: Files) -> Agent:
-    agent = Agent(database, files, [Slot("cpu", 1)], "home", lease_s=30)
+    agent = Agent(database, files, LocalBackend(), [Slot("cpu", 1)], "home", lease_s=30)
     agent._register()
     return agent
 
@@ -38,7 +39,7 @@ def _dead_comparison(words: list[bytes]) -> ComparisonProcess:
     process.start()
     theirs.close()
     process.join()
-    return ComparisonProcess(process, ours)
+    return ComparisonProcess(HostProcess(process), ours)
 
 
 def _comparing(database: Database, files: Files, agent: Agent, words: list[bytes]) -> Comparing:

@@ -131,7 +131,7 @@ def test_a_job_that_was_told_to_stop_ends_cancelled_when_its_agent_is_lost(datab
 def test_a_job_that_loses_twenty_agents_ends(database: Database) -> None:
     with database.write() as session:
         job = make_job(session)
-        for number in range(agents.MAX_LOST_AGENTS):
+        for number in range(attempts.MAX_LOST_WORKERS):
             assert job.state == "queued"
             _claim(session, _agent(session, f"agt_{number}"), AFTER_ANY_WAIT)
             agents.retire(session, f"agt_{number}", "lost", NOW)
