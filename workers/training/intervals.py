@@ -25,7 +25,7 @@ Counts = NDArray[np.integer | np.floating]
 @dataclass(frozen=True)
 class _Runs:
     """The weight of the positives of each group that holds any, of the negatives tied with them, of those between the group and the
-    one before it (..., H), and of the negatives after the last (...,)."""
+    one before it (H, ...), and of the negatives after the last (...,)."""
 
     hits: Counts
     tied: Counts
@@ -34,9 +34,9 @@ class _Runs:
 
     @classmethod
     def of(cls, weights: Counts) -> "_Runs":
-        """Take them apart from the weights (..., 3H + 1) of all runs, the three kinds one after the other, then the last."""
-        hits, tied, between = np.split(weights[..., :-1], 3, axis=-1)
-        return cls(hits, tied, between, weights[..., -1])
+        """Take them apart from the weights (3H + 1, ...) of all runs, the three kinds one after the other, then the last."""
+        hits, tied, between = np.split(weights[:-1], 3)
+        return cls(hits, tied, between, weights[-1])
 
 
 def mean_draws(values: Floats, source: np.random.Generator) -> Floats:
@@ -54,8 +54,8 @@ def mean_draws(values: Floats, source: np.random.Generator) -> Floats:
     dropped = np.sqrt(((values - means[bins]) ** 2).sum())
     filled = rows > 0
     weights = poisson.weights(rows[filled], DRAWS, source).astype(np.float64)
-    total = weights.sum(axis=1)
-    return _over(weights @ means[filled] + dropped * source.standard_normal(DRAWS), total)
+    total = weights.sum(axis=0)
+    return _over(means[filled] @ weights + dropped * source.standard_normal(DRAWS), total)
 
 
 def ranking_draws(ranking: Ranking, source: np.random.Generator) -> tuple[Floats, Floats]:
@@ -87,7 +87,7 @@ def joint_ranking_draws(
             weights = poisson.of_single_rows(len(truths[0]), source)
             for run, of_class in zip(runs, sums, strict=True):
                 of_class[draw] = np.bincount(run, weights=weights, minlength=of_class.shape[1])
-        worth.append(np.array([_worth(_Runs(each[:, 0:-1:3], each[:, 1:-1:3], each[:, 2:-1:3], each[:, -1])) for each in sums]))
+        worth.append(np.array([_worth(_Runs(each[0:-1:3], each[1:-1:3], each[2:-1:3], each[-1])) for each in (of.T for of in sums)]))
     shifts = np.array([_shift(ranking, coarse) for ranking, coarse in zip(rankings, merged, strict=True)])
     together = np.concatenate(worth, axis=2) + shifts[:, :, None]
     return together[:, 0].T, together[:, 1].T
@@ -125,7 +125,7 @@ def _shift(ranking: Ranking, merged: Ranking) -> tuple[float, float]:
 
 
 def _one_draw(runs: _Runs) -> _Runs:
-    return _Runs(runs.hits[None], runs.tied[None], runs.between[None], runs.after[None])
+    return _Runs(runs.hits[:, None], runs.tied[:, None], runs.between[:, None], runs.after[None])
 
 
 def _counts(ranking: Ranking) -> _Runs:
@@ -149,17 +149,17 @@ def _run_of_row(ranking: Ranking, is_positive: NDArray[np.bool_]) -> Ints:
 
 def _worth(runs: _Runs) -> tuple[Floats, Floats]:
     """Return average precision and AUROC (B,) of weighed runs; NaN where a draw has no positive or no negative."""
-    # Through few buffers, for memory is what this waits for.
+    # Through few buffers, for memory is what this waits for; and run by run, so that sums over them are sums of long rows.
     hits, tied = runs.hits.astype(np.float64), runs.tied.astype(np.float64)
-    above = np.cumsum(runs.between + tied, axis=1)
-    reached = np.cumsum(hits, axis=1)
-    positives, negatives = reached[:, -1].copy(), above[:, -1] + runs.after
-    halves = np.einsum("ij,ij->i", hits, tied) / 2
+    above = np.cumsum(runs.between + tied, axis=0)
+    reached = np.cumsum(hits, axis=0)
+    positives, negatives = reached[-1].copy(), above[-1] + runs.after
+    halves = np.einsum("ij,ij->j", hits, tied) / 2
     pairs = positives * negatives
-    area = pairs - np.einsum("ij,ij->i", hits, above) + halves
+    area = pairs - np.einsum("ij,ij->j", hits, above) + halves
     above += reached
     precision = np.divide(reached, np.maximum(above, 1, out=above), out=reached)
-    return _over(np.einsum("ij,ij->i", hits, precision), positives), _over(area, pairs)
+    return _over(np.einsum("ij,ij->j", hits, precision), positives), _over(area, pairs)
 
 
 def _over(above: Counts, below: Counts) -> Floats:

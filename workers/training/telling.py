@@ -53,7 +53,9 @@ class Telling:
     def unkept(self, job_ids: Iterable[str], error: OSError) -> Iterator[Log]:
         """Tell every member that a checkpoint could not be written."""
         for job_id in job_ids:
-            message = f"no checkpoint could be written ({error.strerror or error}): training goes on, and would be taken up from the one before"
+            message = (
+                f"no checkpoint could be written ({error.strerror or error}): training goes on, and would be taken up from the one before"
+            )
             yield self._line(job_id, message, "warning")
 
     def epoch(self, job_id: str, done: Epoch) -> Iterator[Log]:
