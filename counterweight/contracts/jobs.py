@@ -138,9 +138,10 @@ class Environment(View):
 
 
 class Resolved(View):
-    """What only training could choose."""
+    """What only training could choose. `early_stopping` is what it stopped by, or null where it ran to the end of its epochs."""
 
     learner: ConcreteLearner
+    early_stopping: EarlyStopping | None = None
     device: str
     precision: Precision
     cohort_size: int

@@ -250,8 +250,10 @@ def test_a_column_split_judges_the_rows_it_names(tmp_path: Path) -> None:
 def test_few_validation_rows_of_a_class_stop_by_log_loss_and_the_model_says_so(tmp_path: Path) -> None:
     task = make_task(tmp_path, cells=two_blobs(positives=12))
 
-    ran(task)
+    messages = ran(task)
 
+    resolved = [message.resolved for message in messages if isinstance(message, PhaseChanged) and message.resolved is not None]
+    assert [each.early_stopping and each.early_stopping.metric for each in resolved] == ["log_loss", "log_loss"]
     description = json.loads((Path(task.members[0].folder) / DESCRIPTION).read_text())
     assert "stopped by log_loss" in description["notes"][0]
 

@@ -105,6 +105,7 @@ class Cohort:
         is_cuda = self.device.type == "cuda"
         return Resolved(
             learner=self.settled.learner,
+            early_stopping=self._stopping(spec),
             device=str(self.device),
             precision=self.pace.precision,
             cohort_size=self.members,

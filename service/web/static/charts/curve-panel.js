@@ -133,7 +133,7 @@ export class CurvePanel {
     const epoch = this.axis === "time" ? duration(data[0][at]) : `${this.axis} ${number(data[0][at], 7)}`;
     const told = this.panel.lines.map(({ part }, place) => `${this.panel.lines.length > 1 ? `${part} ` : ""}${fixed(data[1 + 2 * place][at], 4)}`);
     const { best } = this.settings;
-    this.reading.replaceChildren(html("strong", {}, told.join(", ")), ` at ${epoch}`, best === null || index !== null ? "" : ` · best epoch ${best}`);
+    this.reading.replaceChildren(html("strong", {}, told.join(", ")), ` at ${epoch}`, best === null || index !== null ? "" : ` · kept epoch ${best}`);
     this.plot.setAttribute("aria-label", `${this.panel.title}: ${this.reading.textContent}. Arrow keys read the curve.`);
   }
 

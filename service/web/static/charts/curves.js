@@ -88,7 +88,8 @@ class Curves extends Figure {
       return;
     }
     if (!this.message.hidden) this.say("");
-    const kept = job.latest[`validation/${job.spec.training.early_stopping?.metric}`] ?? job.latest["validation/average_precision"];
+    // Without early stopping no epoch is chosen: the last one is kept.
+    const kept = job.latest[`validation/${job.resolved?.early_stopping?.metric}`];
     this.settings = { ...this.settings, best: kept?.best_epoch ?? null, start: firstMoment(series) };
     this.note.textContent = this.about(job);
     this.show();
