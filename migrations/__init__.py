@@ -1,4 +1,4 @@
 """The history of the schema, as Alembic revisions."""
 
-HEAD = "0012"
+HEAD = "0013"
 """The newest of `versions`: what this release needs."""

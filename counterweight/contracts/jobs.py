@@ -138,13 +138,17 @@ class Environment(View):
 
 
 class Resolved(View):
-    """What only training could choose. `early_stopping` is what it stopped by, or null where it ran to the end of its epochs."""
+    """What only training could choose. `early_stopping` is what it stopped by, or null where it ran to the end of its epochs.
+
+    `micro_batch` is how many rows of a batch are taken at once, where memory is too little for all of them; their gradients are added up.
+    """
 
     learner: ConcreteLearner
     early_stopping: EarlyStopping | None = None
     device: str
     precision: Precision
     cohort_size: int
+    micro_batch: int | None = None
     environment: Environment
     notes: list[str] = []
 
@@ -191,13 +195,17 @@ class AttemptView(View):
 
 
 class AttemptRecord(AttemptView):
-    """One try at the job by a worker on `host`, how it ended and why, and what was done about it; null while it runs."""
+    """One try at the job by a worker on `host`, how it ended and why, and what was done about it; null while it runs.
+
+    `micro_batch` is how small the parts of a batch came to be, where memory was too little for whole ones.
+    """
 
     host: str
     ended_at: Timestamp | None
     outcome: str | None
     detail: str | None
     action: str | None
+    micro_batch: int | None
 
 
 class DatasetRef(View):

@@ -186,6 +186,7 @@ def attempts(job: Job) -> list[AttemptRecord]:
             outcome=attempt.outcome,
             detail=attempt.detail,
             action=attempt.action,
+            micro_batch=attempt.micro_batch,
         )
         for attempt in job.attempts
     ]

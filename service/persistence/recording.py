@@ -109,6 +109,7 @@ def _record_phase(session: Session, job: Job, attempt: Attempt, message: PhaseCh
         events.enter_phase(session, job, message.phase, now)
     if message.resolved is not None:
         job.resolved, attempt.device = message.resolved, message.resolved.device
+        attempt.micro_batch = message.resolved.micro_batch
     if message.loss is not None and message.loss != job.loss:
         job.loss = message.loss
 

@@ -340,6 +340,8 @@ class Attempt(Table):
     detail: Mapped[str | None]
     # What was done about how it ended.
     action: Mapped[str | None]
+    # How many rows of a batch were taken at once, where memory was too little for all of them.
+    micro_batch: Mapped[int | None]
     log_heard: Mapped[int] = mapped_column(default=0)
     log_kept: Mapped[int] = mapped_column(default=0)
     log_dropped: Mapped[int] = mapped_column(default=0)

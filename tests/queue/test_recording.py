@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import event, select
 
+from counterweight.contracts.jobs import Environment, Resolved
+from counterweight.contracts.learners import Linear
 from counterweight.contracts.messages import EpochDone, Failed, PhaseChanged
 from service.persistence import agents, attempts, queue, recording
 from service.persistence.database import Database
-from service.persistence.tables import Agent, Job, MetricPoint, Series
+from service.persistence.tables import Agent, Attempt, Job, MetricPoint, Series
 from tests.factories import make_agent, make_dataset, make_job
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -48,6 +50,22 @@ def test_latest_and_best_are_kept_apart(database: Database) -> None:
     with database.read() as session:
         series = session.scalars(select(Series)).one()
         assert (series.value, series.best, series.best_epoch, series.goal) == (0.4, 0.2, 2, "min")
+
+
+def test_the_ledger_tells_in_which_attempt_batches_were_taken_in_parts(database: Database) -> None:
+    claim = _claimed(database)
+    environment = Environment(python="3.11", torch="2", device_name="a processor", threads=1)
+    whole = Resolved(learner=Linear(), device="cpu", precision="float32", cohort_size=1, environment=environment)
+
+    for micro_batch in (None, 64, 32):
+        resolved = whole.model_copy(update={"micro_batch": micro_batch})
+        with database.write() as session:
+            recording.record_jobs(session, {claim: [PhaseChanged(job_id=claim.id, phase="training", resolved=resolved)]}, 1, NOW)
+
+    with database.write() as session:
+        attempts.crash(session, queue.lock(session, Job, claim), 1, "its process ended", NOW)
+        queue.claim_cohort(session, "agt_1", ("auto",), NOW + timedelta(days=1))
+        assert list(session.scalars(select(Attempt.micro_batch).order_by(Attempt.number))) == [32, None]
 
 
 def test_a_report_under_an_old_fence_writes_nothing(database: Database) -> None:

@@ -37,7 +37,8 @@ def test_each_member_steps_as_with_torch_s_own_optimiser() -> None:
     population = Population(NETWORK, plans, start.clone(), [torch.Generator(), torch.Generator()])
 
     for step in range(25):
-        population.step(NETWORK.embedded(features)[None], targets[None], rate=1.0 if step < 15 else 0.1, number=step + 1)
+        gradients, _ = population.gradients((NETWORK.embedded(features)[None], targets[None], None), rows=20)
+        population.move(gradients, rate=1.0 if step < 15 else 0.1, number=step + 1)
 
     for place, plan in enumerate(plans):
         blocks = {name: view[place].clone().requires_grad_() for name, view in NETWORK.views(start).items()}

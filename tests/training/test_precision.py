@@ -72,7 +72,7 @@ def test_the_loss_of_a_rounded_network_is_not_rounded() -> None:
     inputs, targets = torch.randn(1, 64, network.columns, generator=torch.Generator().manual_seed(0)), torch.arange(64)[None] % 2
     start = network.initial([0], [MEMBERS[0].bias]).float()
 
-    losses = Population(network, MEMBERS[:1], start, [torch.Generator()], "bfloat16").step(inputs, targets, 1.0, 1)
+    _, losses = Population(network, MEMBERS[:1], start, [torch.Generator()], "bfloat16").gradients((inputs, targets, None), rows=64)
 
     # The first prediction is the head's bias, whose loss float32 holds to seven digits and bfloat16 to two.
     expected = torch.nn.functional.cross_entropy(torch.tensor([MEMBERS[0].bias]).expand(64, 2), targets[0], reduction="sum")

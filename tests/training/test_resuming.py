@@ -40,11 +40,12 @@ class Run:
         keeping: Keeping = NEVER,
         gone: Collection[int] = (),
         training: Rows | None = None,
+        micro_batch: int | None = None,
     ) -> None:
         learnt, judged = training or rows(300, torch.float32), rows(200, torch.float32, seed=1)
         if training is not None:
             judged = training
-        heard = list(train(network, plans, pace, learnt, judged, gone.__contains__, keeping, saved))
+        heard = list(train(network, plans, pace, learnt, judged, gone.__contains__, keeping, saved, micro_batch))
         self.kept = [event.saved for event in heard if isinstance(event, Kept)]
         self.events: list[Event] = [event for event in heard if not isinstance(event, Kept)]
 

@@ -26,7 +26,10 @@ from workers.training.validation import FEWEST_STOPPING_ROWS
 
 @dataclass(frozen=True)
 class Cohort:
-    """The learner with its network, and the pace, that all members share. `learnt` are the prepared rows that are trained on."""
+    """The learner with its network, and the pace, that all members share. `learnt` are the prepared rows that are trained on.
+
+    With a `micro_batch` no more rows of a batch are taken at once: there is too little memory for all of them.
+    """
 
     prepared: Prepared
     facts: TableFacts
@@ -36,6 +39,7 @@ class Cohort:
     device: torch.device
     members: int
     learnt: slice
+    micro_batch: int | None = None
 
     def loss(self, spec: ResolvedSpec) -> ResolvedLoss:
         """Return what a job's loss comes to on the training rows that there are; UnusableData where it does not fit them."""
@@ -86,6 +90,7 @@ class Cohort:
             notes.append(f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows")
         slow = note_on_slow(spec.training.precision, self.device)
         notes += [] if slow is None else [slow]
+        notes += [] if self.micro_batch is None else [note_on_parts(self.network, self.pace.batch_size, self.micro_batch)]
         return notes if self.settled.choice is None else [*notes, self.settled.choice.note]
 
     def ending_notes(self, spec: ResolvedSpec, trained: Trained) -> list[str]:
@@ -109,6 +114,7 @@ class Cohort:
             device=str(self.device),
             precision=self.pace.precision,
             cohort_size=self.members,
+            micro_batch=self.micro_batch,
             notes=self.notes(spec),
             environment=Environment(
                 python=platform.python_version(),
@@ -147,6 +153,15 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
         members=len(specs),
         learnt=prepared.span("train"),
     )
+
+
+def note_on_parts(network: AnyNetwork, batch: int, micro_batch: int) -> str:
+    """Return what an owner should know whose batches do not fit into memory."""
+    note = (
+        f"too little memory for a batch of {batch} rows at once: it is taken in parts of up to {micro_batch}, whose gradients are added up"
+    )
+    has_norms = any(block.role == "buffer" for block in network.blocks)
+    return f"{note}; batch norms see each part by itself, so the result is not that of whole batches" if has_norms else note
 
 
 def _positive(classes: tuple[str, ...], label: str | None) -> int | None:

@@ -1,6 +1,10 @@
 """What can go wrong in training that the owner of a job can mend."""
 
+import torch
+
 from counterweight.contracts.jobs import FailureClass
+
+_MEMORY_SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 class TrainingError(Exception):
@@ -27,3 +31,12 @@ class OutOfMemory(TrainingError):
     """The device has too little memory for this job."""
 
     failure_class = "out_of_memory"
+
+
+class TooLarge(MemoryError):
+    """The rows that a step takes at once do not fit into memory; nothing but draws and buffers has moved."""
+
+
+def lacks_memory(trouble: Exception) -> bool:
+    """Whether this is a lack of memory, by whichever name."""
+    return isinstance(trouble, MemoryError | torch.OutOfMemoryError) or any(sign in str(trouble) for sign in _MEMORY_SIGNS)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,10 @@ from torch import Tensor
 from counterweight.contracts.jobs import Precision, Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from counterweight.crashpoints import crashpoint
-from workers.training.errors import Diverged
+from workers.training.errors import Diverged, TooLarge
 from workers.training.networks import Architecture, Blocks, padded
 from workers.training.population import Plan, Population, derived_seed
+from workers.training.ranks import ALONE, Ranks
 from workers.training.rows import Rows, Source
 from workers.training.saving import NEVER, NUMBERS, Keeping, Saved, Standing, Watched
 from workers.training.stepping import Stepper
@@ -108,7 +109,15 @@ class Departed:
     member: int
 
 
-Event = Epoch | Deferred | Trained | Lost | Withdrawn | Departed | Kept
+@dataclass(frozen=True)
+class Halved:
+    """A batch was too large for the memory: no more than `micro_batch` of its rows are taken at once from now on, and added up."""
+
+    member: int
+    micro_batch: int
+
+
+Event = Epoch | Deferred | Trained | Lost | Withdrawn | Departed | Kept | Halved
 
 
 def train(
@@ -120,6 +129,8 @@ def train(
     is_cancelled: Callable[[int], bool],
     keeping: Keeping = NEVER,
     saved: Saved | None = None,
+    micro_batch: int | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Event]:
     """Train all members together; yield each one's epochs, and at last what became of it.
 
@@ -130,8 +141,15 @@ def train(
 
     A training that was kept (`Kept`) goes on as if nothing had happened: to the last digit on the same machine, with the same members.
     Members that are cancelled by then do not come back.
+
+    Where memory runs out, a member alone takes half as many rows at once, again and again: the gradient of a batch is then the sum of
+    those of its parts, and the steps are the same up to rounding. It begins with `micro_batch`, if that is given. A stack raises TooLarge.
+
+    Among several `ranks` each process takes its share of every batch, by itself in parts, and all take the same steps: those of one
+    process up to rounding, but for draws, which each makes by itself, and for batch norms, which see a share at a time. All must be
+    called with the same, and yield the same events; `is_cancelled` and `keeping` are asked in the first alone.
     """
-    course = _Course(network, plans, pace, training, validation, is_cancelled, keeping, saved)
+    course = _Course(network, plans, pace, training, validation, is_cancelled, keeping, saved, micro_batch, ranks)
     yield from map(Withdrawn, sorted(course.gone))
     for epoch in range(course.epoch, pace.epochs + 1 if course.active else 0):
         yield from course.learn(epoch)
@@ -156,13 +174,18 @@ class _Course:
         is_cancelled: Callable[[int], bool],
         keeping: Keeping,
         saved: Saved | None,
+        micro_batch: int | None,
+        ranks: Ranks,
     ) -> None:
         self._network, self._plans, self._pace, self._is_cancelled, self._keeping = network, plans, pace, is_cancelled, keeping
-        self._training, self._source = training, Source(network, training.features)
-        self._validation = None if validation is None else (Source(network, validation.features), validation.labels.cpu().numpy())
+        self._training, self._source, self._ranks = training, Source(network, training.features), ranks
+        self._validation = None
+        if validation is not None:
+            judged = Source(network, validation.features[ranks.share(len(validation))])
+            self._validation = judged, validation.labels.cpu().numpy()
         self._cuts = batch_ends(len(training), pace.batch_size)[:-1]
         self._batches = len(self._cuts) + 1
-        self.gone = set() if saved is None else {member for member in saved.standing.active if is_cancelled(member)}
+        self.gone = set() if saved is None else self._cancelled(saved.standing.active)
         saved = None if saved is None else saved.without(self.gone, network)
         # Neighbours with one seed share their batches, and those with one pace of learning a step of the optimiser.
         sorted_members = sorted(range(len(plans)), key=lambda member: _likeness(plans[member]))
@@ -171,9 +194,10 @@ class _Course:
         start = network.initial([derived_seed(plan.seed, _WEIGHTS) for plan in in_order], [plan.bias for plan in in_order])
         device, self._dtype = training.features.device, _dtype_of(training.features)
         self._weights = None if training.weights is None else training.weights.to(device, self._dtype)
-        draws = [torch.Generator(device).manual_seed(derived_seed(plan.seed, _DRAWS)) for plan in in_order]
+        draws = [torch.Generator(device).manual_seed(self._draw_seed(plan.seed)) for plan in in_order]
         self._population = Population(network, in_order, start.to(device, self._dtype), draws, pace.precision)
-        self._stepper = Stepper(self._population, self._source, training.labels, self._weights)
+        micro_batch = micro_batch if saved is None else saved.standing.micro_batch
+        self._stepper = Stepper(self._population, self._source, training.labels, self._weights, ranks, micro_batch)
         self._orders = {plan.seed: torch.Generator().manual_seed(derived_seed(plan.seed, _ORDER)) for plan in plans}
         self._watches = [Watch(plan.stopping) for plan in plans]
         self._best: dict[int, tuple[Tensor, LossTerms]] = {}
@@ -203,12 +227,12 @@ class _Course:
         in_force = [(self._plans[member], member in self._deferred_from) for member in self._stack]
         self._population.use([plan.deferred if since and plan.deferred is not None else plan.terms for plan, since in in_force])
         self._population.take_up([tensors[name] for name in NUMBERS], standing.steps)
-        for draw, state, plan in zip(self._population.draws, tensors["draws"], [plan for plan, _ in in_force], strict=True):
-            if standing.device == device.type:
+        for draw, states, plan in zip(self._population.draws, tensors["draws"], [plan for plan, _ in in_force], strict=True):
+            if (standing.device, standing.ranks) == (device.type, self._ranks.size):
                 # A copy: torch reads a generator's state from the beginning of its memory, whatever part of it the tensor is.
-                draw.set_state(state.clone())
-            else:  # Another kind of generator: it draws as well, only not the same.
-                draw.manual_seed(derived_seed(plan.seed + standing.steps, _DRAWS))
+                draw.set_state(states.chunk(standing.ranks)[self._ranks.rank].clone())
+            else:  # Other generators: they draw as well, only not the same.
+                draw.manual_seed(self._draw_seed(plan.seed + standing.steps))
         for seed, state in zip(standing.seeds, tensors["orders"], strict=True):
             self._orders[seed].set_state(state.clone())
         self._sums = tensors["sums"].t().to(device, copy=True)
@@ -222,6 +246,8 @@ class _Course:
             steps=(self.epoch - 1) * self._batches + self._batch,
             elapsed_s=time.monotonic() - self._started,
             device=self._training.features.device.type,
+            ranks=self._ranks.size,
+            micro_batch=self._stepper.micro_batch,
             stack=self._stack,
             active=sorted(self.active),
             seeds=list(self._orders_before),
@@ -232,7 +258,7 @@ class _Course:
         )
         tensors = dict(zip(NUMBERS, self._population.numbers, strict=True)) | {
             "sums": self._sums.t().contiguous(),
-            "draws": torch.stack([draw.get_state() for draw in self._population.draws]),
+            "draws": torch.cat(self._ranks.gathered(torch.stack([draw.get_state() for draw in self._population.draws])), dim=1),
             "orders": torch.stack(list(self._orders_before.values())),
         }
         tensors |= {f"best.{member}": parameters for member, (parameters, _) in self._best.items()}
@@ -253,20 +279,33 @@ class _Course:
             if batch < self._batch:
                 continue
             rate = learning_rate_factor(self._pace, epoch - 1 + batch / self._batches)
-            self._sums[batch] = self._stepper.step(index, rate, before + batch + 1)
+            yield from self._step(batch, index, rate, before + batch + 1)
             crashpoint("training.step")
             self._batch = batch + 1
-            if time.monotonic() > self._look_at:
+            if self._ranks.tells(time.monotonic() > self._look_at):
                 yield from self._look()
                 if not self.active:
                     return
         self._batch = 0
 
+    def _step(self, batch: int, index: Tensor, rate: float, number: int) -> Iterator[Event]:
+        """Take a step, if need be in parts so small that they fit into memory; yield how small they came to be."""
+        while True:
+            try:
+                self._sums[batch] = self._stepper.step(index, rate, number)
+            except TooLarge:
+                if not self._stepper.halve(index.shape[1]):
+                    raise
+            else:
+                return
+            assert self._stepper.micro_batch is not None
+            yield Halved(self._stack[0], self._stepper.micro_batch)
+
     def _look(self) -> Iterator[Event]:
         """Yield who was cancelled, the training where it is to be kept, and who leaves it then."""
         yield from self._withdraw()
-        leaving = [member for member in sorted(self.active) if self._keeping.is_leaving(member)]
-        if leaving or (self.active and time.monotonic() > self._keep_at):
+        leaving = self._ranks.told(lambda: [member for member in sorted(self.active) if self._keeping.is_leaving(member)])
+        if leaving or (self.active and self._ranks.tells(time.monotonic() > self._keep_at)):
             yield Kept(self._saved())
             self._keep_at = time.monotonic() + self._keeping.every_s
         for member in leaving:
@@ -281,16 +320,20 @@ class _Course:
             self._check_first_losses()
         losses = self._sums.t().contiguous().sum(dim=1).cpu() / len(self._training)
         judged = self._judged()
+        is_sound = [bool(torch.isfinite(loss)) and bool(np.isfinite(logits).all()) for loss, logits in zip(losses, judged, strict=True)]
+        going_on = [place for place, member in enumerate(self._stack) if member in self.active and is_sound[place]]
+        validated = dict(
+            zip(going_on, self._ranks.told(lambda: [self._validated(judged[place], place) for place in going_on]), strict=True)
+        )
         for place, member in enumerate(self._stack):
             if member not in self.active:
                 continue
-            if not (torch.isfinite(losses[place]) and np.isfinite(judged[place]).all()):
+            if not is_sound[place]:
                 self.active.discard(member)
                 yield Lost(member, self._divergence(place, epoch))
                 continue
             plan, watch = self._plans[member], self._watches[member]
-            terms = self._population.terms[place]
-            values = self._validated(judged[place], terms, plan)
+            terms, values = self._population.terms[place], validated[place]
             if watch.is_best(epoch, values):
                 self._best[member] = self._population.average_of(place), terms
             yield self._report(member, epoch, {"train/loss": float(losses[place]), **values})
@@ -306,12 +349,14 @@ class _Course:
         """Return each place's logits (places, N, C) of the validation rows, or where there are none, its parameters."""
         if self._validation is None:
             return torch.cat([self._population.average_of(place) for place in range(len(self._stack))]).cpu().numpy()
-        return _logits(self._network, self._population.averages, self._validation[0]).double().cpu().numpy()
+        own = _logits(self._network, self._population.averages, self._validation[0])
+        return self._ranks.together(own, len(self._validation[1]), dim=1).double().cpu().numpy()
 
-    def _validated(self, logits: NDArray[np.floating], terms: LossTerms, plan: Plan) -> dict[str, float]:
+    def _validated(self, logits: NDArray[np.floating], place: int) -> dict[str, float]:
         if self._validation is None:
             return {}
-        return validation_values(logits.astype(np.float64, copy=False), self._validation[1], terms, plan.positive)
+        terms, positive = self._population.terms[place], self._plans[self._stack[place]].positive
+        return validation_values(logits.astype(np.float64, copy=False), self._validation[1], terms, positive)
 
     def compact(self, epoch: int) -> None:
         """Drop the members that are done once they are half: until then they cost less than a rebuilt stack.
@@ -369,10 +414,16 @@ class _Course:
         return torch.bincount(self._training.labels[rows], weighed, minlength=self._network.classes).tolist()
 
     def _withdraw(self) -> Iterator[Event]:
-        for member in sorted(self.active):
-            if self._is_cancelled(member):
-                self.active.discard(member)
-                yield Withdrawn(member)
+        for member in sorted(self._cancelled(self.active)):
+            self.active.discard(member)
+            yield Withdrawn(member)
+
+    def _cancelled(self, members: Collection[int]) -> set[int]:
+        return set(self._ranks.told(lambda: [member for member in members if self._is_cancelled(member)]))
+
+    def _draw_seed(self, seed: int) -> int:
+        """Return the seed of what this process draws for a member: processes that drew alike would drop out the same for different rows."""
+        return derived_seed(seed, _DRAWS, *([] if self._ranks.is_first else [self._ranks.rank]))
 
     def _report(self, member: int, epoch: int, values: dict[str, float]) -> Epoch:
         passed = time.monotonic() - self._started

@@ -1,6 +1,6 @@
 """K networks trained by one program: one vector of parameters, one fused optimiser, nothing of one member in another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +18,10 @@ from workers.training.momentum import Momentum
 from workers.training.networks import Architecture, stacked
 
 CLIP_NORM = 1.0
+
+Part: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
+"""Rows of a batch: embedded inputs (G, N, …), targets (G, N), and how much each example's loss counts (G, N), at a mean of 1 over all
+training rows, or None where all count alike; a set for each G-th part of the members in order."""
 
 Number: TypeAlias = float | Tensor
 """A number of a step that the host knows, or that lies in a tensor () on the device, where it can change without the host."""
@@ -45,9 +49,9 @@ class Plan:
     epochs: int | None = None
 
 
-def derived_seed(seed: int, purpose: int) -> int:
+def derived_seed(seed: int, *purpose: int) -> int:
     """Return a seed for one purpose, so that the order of batches does not hang together with the initial weights."""
-    return int(np.random.SeedSequence([seed, purpose]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([seed, *purpose]).generate_state(1, np.uint64)[0] >> 1)
 
 
 class Population:
@@ -97,27 +101,64 @@ class Population:
         self._groups = _groups(plans, network, (parameters, means, squares), steps)
         self.use(terms)
 
-    def step(self, inputs: Tensor, targets: Tensor, rate: Number, number: Number, weights: Tensor | None = None) -> Tensor:
-        """Take step `number`, the first is 1, at `rate` times each member's learning rate; return the summed loss of each member (K,).
+    def gradients(self, part: Part, rows: int) -> tuple[list[Tensor], Tensor]:
+        """Return the gradients of each member's summed loss divided by `rows`, as the parameters lie, and the summed losses (K,).
 
-        Takes embedded inputs (G, N, …) and targets (G, N), a set for each G-th part of the members in order. `weights` (G, N) tell how
-        much each example's loss counts; their mean over all training rows is 1. The loss of a member of several voices is the mean of
-        theirs: each learns for itself.
+        The part is all `rows` of a batch, or some of them. The loss of a member of several voices is the mean of theirs: each learns for
+        itself. The gradients stand until the next ones are asked for.
         """
+        inputs, targets, weights = part
         with self._rounding:
             logits = self._network.outputs(self._blocks, inputs, self.draws)
         losses = _voices_loss(logits, targets, self._stacked)
         if weights is not None:
             losses = losses * stacked(weights, len(losses))
-        share = losses.new_full((), 1 / targets.shape[-1]).expand(losses.shape)
-        gradients = self._spans(torch.autograd.grad(losses, self._leaves, share))
+        share = losses.new_full((), 1 / rows).expand(losses.shape)
+        return self._spans(torch.autograd.grad(losses, self._leaves, share)), losses.detach().sum(dim=1)
+
+    def move(self, gradients: Sequence[Tensor], rate: Number, number: Number) -> None:
+        """Take step `number`, the first is 1, down these gradients, at `rate` times each member's learning rate."""
         if self._clips:
             _clip(gradients)
         for group in self._groups:
             group.step(gradients, rate)
         for averager in self._averagers:
             averager.step(number)
-        return losses.detach().sum(dim=1)
+
+    def sum_of(self, parts: Iterable[Part], rows: int) -> "Sum":
+        """Return the sum of what parts of a batch of so many rows come to.
+
+        Buffers begin each part where they are now, as if it were the batch, and their mean is kept: where a network looks at the batch
+        as a whole (a batch norm), it looks at each part by itself, and the result is another.
+        """
+        total, before = Sum(self._network, self.members, self._numbers[0]), [buffer.clone() for buffer in self._buffers]
+        for part in parts:
+            _copy(self._buffers, before)
+            total.add(*self.gradients(part, rows), self._buffers, part[1].shape[1] / rows)
+        return total
+
+    def move_by(self, total: "Sum", rate: Number, number: Number) -> None:
+        """Take step `number` by what all parts of a batch came to."""
+        _copy(self._buffers, total.buffers)
+        self.move(total.gradients, rate, number)
+
+    def mark(self) -> "Mark":
+        """Return what a forward pass moves, as it is now."""
+        return Mark([draw.get_state() for draw in self.draws], [buffer.clone() for buffer in self._buffers])
+
+    def go_back(self, mark: "Mark") -> None:
+        """Undo what forward passes have moved since."""
+        for draw, state in zip(self.draws, mark.draws, strict=True):
+            draw.set_state(state)
+        _copy(self._buffers, mark.buffers)
+
+    @property
+    def members(self) -> int:
+        return len(self._plans)
+
+    @property
+    def _buffers(self) -> list[Tensor]:
+        return self._network.spans(self._numbers[0], self.members)[len(self._learnt) :]
 
     def _spans(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """Return the gradients as the parameters lie, (K, padded) each."""
@@ -166,6 +207,40 @@ class Population:
     def _chosen(self, numbers: Tensor, places: Sequence[int]) -> Tensor:
         index = torch.tensor(places, device=numbers.device)
         return torch.cat([span[index].flatten() for span in self._network.spans(numbers, len(self._plans))])
+
+
+class Sum:
+    """What parts of a batch come to, added up in one vector, so that processes can add theirs at once.
+
+    `gradients` are as the parameters lie, `buffers` the mean of what the parts made of them, and `losses` (K,) summed.
+    """
+
+    def __init__(self, network: Architecture, members: int, like: Tensor) -> None:
+        self.numbers = torch.zeros(len(like) + members, dtype=like.dtype, device=like.device)
+        blocks, self.losses = torch.split(self.numbers, [len(like), members])
+        spans, learnt = network.spans(blocks, members), sum(block.role != "buffer" for block in network.blocks)
+        self.gradients, self.buffers = spans[:learnt], spans[learnt:]
+
+    def add(self, gradients: Sequence[Tensor], losses: Tensor, buffers: Sequence[Tensor], share: float) -> None:
+        """Add a part that is so large a share of the batch."""
+        self.losses += losses
+        for total, gradient in zip(self.gradients, gradients, strict=True):
+            total += gradient
+        for mean, buffer in zip(self.buffers, buffers, strict=True):
+            mean.add_(buffer, alpha=share)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a forward pass moves: the generators, whose states these are, and the buffers."""
+
+    draws: list[Tensor]
+    buffers: list[Tensor]
+
+
+def _copy(own: Sequence[Tensor], others: Sequence[Tensor]) -> None:
+    for one, other in zip(own, others, strict=True):
+        one.copy_(other)
 
 
 def _voices_loss(logits: Tensor, targets: Tensor, terms: StackedTerms) -> Tensor:

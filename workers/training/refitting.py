@@ -32,7 +32,8 @@ def refit(
     members = sorted(first)
     plans = [refit_plan(again, specs[member], first[member]) for member in members]
     keeping = replace(keeping, is_leaving=_of_places(members, keeping.is_leaving))
-    for event in train(cohort.network, plans, cohort.pace, rows, None, _of_places(members, is_cancelled), keeping, saved):
+    is_gone = _of_places(members, is_cancelled)
+    for event in train(cohort.network, plans, cohort.pace, rows, None, is_gone, keeping, saved, cohort.micro_batch):
         if isinstance(event, Kept):
             yield replace(event, is_again=True)
             continue

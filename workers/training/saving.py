@@ -22,13 +22,18 @@ class Watched(View):
 
 
 class Standing(View):
-    """Where a training stands: `batch` batches of `epoch` are done. `stack`, `active` and `seeds` are in order; members are numbers."""
+    """Where a training stands: `batch` batches of `epoch` are done. `stack`, `active` and `seeds` are in order; members are numbers.
+
+    It was trained by so many `ranks`, each taking `micro_batch` rows at once; None for all of its share.
+    """
 
     epoch: int
     batch: int
     steps: int
     elapsed_s: float
     device: str
+    ranks: int = 1
+    micro_batch: int | None = None
     stack: list[int]
     active: list[int]
     seeds: list[int]
@@ -41,8 +46,8 @@ class Saved:
     """A training between two of its steps. `tensors`, on the processor, holds by name:
 
     the four `NUMBERS` of the stack; `sums` (places, batches), the losses of the epoch so far; `draws` (places, bytes), the states of
-    the members' generators; `orders` (seeds, bytes), those of the generators of the batches' order, as they were before the epoch; and
-    `best.3` (1, P), the parameters of the best epoch of member 3.
+    the members' generators, those of all ranks beside each other; `orders` (seeds, bytes), those of the generators of the batches'
+    order, as they were before the epoch; and `best.3` (1, P), the parameters of the best epoch of member 3.
     """
 
     standing: Standing

@@ -71,6 +71,10 @@ class Telling:
         """Tell when the loss's deferred terms come into force."""
         yield self._line(job_id, f"from epoch {epoch + 1} on the loss weighs the classes")
 
+    def halved(self, job_id: str, micro_batch: int) -> Iterator[Log]:
+        """Tell that a batch is taken in smaller parts from now on."""
+        yield self._line(job_id, f"out of memory; from now on no more than {micro_batch} rows of a batch are taken at once", "warning")
+
     def trained(self, job_id: str, best_epoch: int) -> Iterator[Log]:
         """Tell when the training ended, and which epoch was kept."""
         latest = self._latest[job_id]

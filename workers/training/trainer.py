@@ -32,10 +32,10 @@ from counterweight.statistics.operating import JudgedPart
 from workers.training import checkpoints
 from workers.training.checkpoints import Checkpoint, Passenger
 from workers.training.cohort import Cohort, form_cohort
-from workers.training.errors import Diverged, OutOfMemory, TrainingError
+from workers.training.errors import Diverged, OutOfMemory, TrainingError, lacks_memory
 from workers.training.evaluation import evaluate
 from workers.training.files import store
-from workers.training.loop import Deferred, Departed, Epoch, Event, Kept, Lost, Trained, Withdrawn, all_logits, train
+from workers.training.loop import Deferred, Departed, Epoch, Event, Halved, Kept, Lost, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.population import Plan
 from workers.training.predictions import prediction_files
@@ -47,8 +47,6 @@ from workers.training.rows import Rows
 from workers.training.saving import NEVER, Keeping
 from workers.training.subject import Scored
 from workers.training.telling import Telling
-
-_MEMORY_SIGNS = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 def run(
@@ -94,6 +92,8 @@ def _run(
     here = {member.job_id: member for member in task.members}
     specs = [one.spec for one in everyone]
     plans = [cohort.plan(spec) for spec in specs]
+    if checkpoint is not None:
+        cohort = replace(cohort, micro_batch=checkpoint.facts.standing.micro_batch)
     telling = Telling(cohort.pace.epochs, clock)
     for member, loss in zip(task.members, losses, strict=True):
         resolved = cohort.resolved(member.spec, task.threads)
@@ -150,6 +150,10 @@ def _run(
                 yield Left(job_id=member.job_id)
             case Lost():
                 yield _failed(member.job_id, event.error)
+            case Halved():
+                cohort = replace(cohort, micro_batch=event.micro_batch)
+                yield PhaseChanged(job_id=member.job_id, phase="training", resolved=cohort.resolved(member.spec, task.threads))
+                yield from telling.halved(member.job_id, event.micro_batch)
             case Trained() if is_cancelled(member.job_id):  # while it waited for the evaluation of others
                 yield Cancelled(job_id=member.job_id)
             case Trained() if member.spec.training.refit and first is None:
@@ -295,7 +299,6 @@ def _failed(job_id: str, error: TrainingError) -> Failed:
 
 def _out_of_memory(trouble: Exception, device: str) -> OutOfMemory | None:
     """Return the error that tells the owner what to do, if `trouble` is a lack of memory."""
-    is_memory = isinstance(trouble, MemoryError | torch.OutOfMemoryError) or any(sign in str(trouble) for sign in _MEMORY_SIGNS)
-    if not is_memory:
+    if not lacks_memory(trouble):
         return None
     return OutOfMemory(f"{device} has too little memory for this job", "a smaller batch_size or width, or fewer columns")
