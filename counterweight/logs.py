@@ -42,3 +42,4 @@ def configure(style: Literal["text", "json"], level: int = logging.INFO) -> None
     handler.setFormatter(_Json() if style == "json" else _Text())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # It tells of each look at the schema.
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # And it of each request.

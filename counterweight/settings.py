@@ -32,6 +32,12 @@ class ServerSettings(BaseSettings):
     bind: str = Field(default="127.0.0.1:8321", description="Address and port to listen on.")
     allowed_hosts: Annotated[list[str], NoDecode] = Field(default=[], description="Further `Host` names to answer, comma-separated.")
     devices: str = Field(default="auto", description="`auto`, `cpu`, or a list such as `cuda:0,cuda:1`.")
+    backend: Literal["local", "ray"] = Field(default="local", description="What trains: this host, or a Ray cluster.")
+    ray_address: str = Field(
+        default="http://127.0.0.1:8265", description="Where the Ray cluster's dashboard, and so its Jobs API, answers."
+    )
+    ray_token: SecretStr | None = Field(default=None, description="The token of a Ray cluster that asks for one.")
+    ray_cpus: int = Field(default=1, ge=1, le=1024, description="Processors of a trainer on the Ray cluster.")
     workers: int | None = Field(default=None, ge=0, le=1024, description="Trainer processes on this host; 0 serves the API only.")
     max_cohort: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default="auto", description="The most jobs trained together; `auto` leaves it to their size, 1 trains every job alone."
@@ -86,6 +92,14 @@ class ServerSettings(BaseSettings):
         if not separator or not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{bind!r} is not an address and a port, such as 127.0.0.1:8321")
         return bind
+
+    @field_validator("ray_address")
+    @classmethod
+    def _is_an_http_address(cls, url: str) -> str:
+        scheme, _, host = url.partition("://")
+        if scheme.lower() not in ("http", "https") or not host.strip("/"):
+            raise ValueError(f"{url!r} is not the address of a Ray dashboard, such as http://127.0.0.1:8265")
+        return url.rstrip("/")
 
     @field_validator("bootstrap_key")
     @classmethod

@@ -1,4 +1,4 @@
 """The history of the schema, as Alembic revisions."""
 
-HEAD = "0013"
+HEAD = "0014"
 """The newest of `versions`: what this release needs."""

@@ -9,13 +9,16 @@ import time
 from pathlib import Path
 
 from counterweight import logs
-from counterweight.settings import MISCONFIGURED, read_server_settings
+from counterweight.settings import MISCONFIGURED, ClientSettings, read_server_settings
 from service.persistence import datasets, locks, revision, starting
 from service.persistence.database import Database
 from service.persistence.files import Files
 from workers import devices, home
 from workers.agent import Agent
+from workers.backends.backend import Backend
 from workers.backends.local import LocalBackend
+from workers.backends.ray import RayBackend
+from workers.backends.ray_jobs import RayJobs
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +61,16 @@ def main() -> int:
             return MISCONFIGURED
     except starting.OBSTACLES as error:
         return starting.explain(error, settings)
+    backend: Backend = LocalBackend()
+    slots = devices.slots(settings)
+    if settings.backend == "ray":
+        ray_token = None if settings.ray_token is None else settings.ray_token.get_secret_value()
+        backend = RayBackend(database, RayJobs(settings.ray_address, ray_token), ClientSettings().url, settings.lease_s)
+        slots = devices.cluster_slots(settings)
     # Children inherit the environment, and it names the database and its password.
     for variable in [variable for variable in os.environ if variable.startswith(("COUNTERWEIGHT_", "PG"))]:
         del os.environ[variable]
-    slots = devices.slots(settings)
-    agent = Agent(database, files, LocalBackend(), slots, name, settings.lease_s, settings.most_in_a_cohort, settings.checkpoint_s)
+    agent = Agent(database, files, backend, slots, name, settings.lease_s, settings.most_in_a_cohort, settings.checkpoint_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())
     agent.run()

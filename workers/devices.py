@@ -10,6 +10,7 @@ import pynvml
 from counterweight.settings import ServerSettings
 
 MAX_PROCESSOR_SLOTS = 8
+CLUSTER_SLOTS = 4
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -48,6 +49,12 @@ def slots(settings: ServerSettings) -> list[Slot]:
         shared = None if on_gpu is None else on_gpu // math.ceil(count / len(gpus))
         return [Slot(gpus[index % len(gpus)], threads, memory, shared) for index in range(count)]
     return [Slot("cpu", threads, memory)] * count
+
+
+def cluster_slots(settings: ServerSettings) -> list[Slot]:
+    """Room for trainers on a cluster, whose memory we do not know: on a GPU each if devices other than the processor were asked for."""
+    device = "cpu" if settings.devices in ("auto", "cpu") else "cuda:0"
+    return [Slot(device, settings.ray_cpus)] * (CLUSTER_SLOTS if settings.workers is None else settings.workers)
 
 
 def _memory_bytes() -> int:

@@ -28,9 +28,10 @@ from counterweight.contracts.messages import (
     IngestRefused,
     IngestTask,
     Leave,
+    TrainerTask,
 )
 from service.persistence.recording import TrainerReport
-from workers import comparison_child, ingest_child
+from workers import comparison_child, ingest_child, trainer_child
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +42,11 @@ LARGEST_MESSAGE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class End:
-    """How a child ended. `is_lost` tells that what it ran on failed, and says nothing against its work."""
+    """How a child ended: `is_regular`, without an error; `is_lost`, with what it ran on, which says nothing against its work."""
 
     detail: str
     is_lost: bool = False
+    is_regular: bool = False
 
 
 class Body(Protocol):
@@ -68,7 +70,7 @@ class HostProcess:
         code = self._process.exitcode
         if code is not None and code < 0:
             return End(f"its process was killed by signal {-code} ({signal.Signals(-code).name})")
-        return End(f"its process ended with exit code {code}")
+        return End(f"its process ended with exit code {code}", is_regular=code == 0)
 
     def kill(self) -> None:
         """End it, and wait until it is gone."""
@@ -162,6 +164,10 @@ class Nursery:
         # Threads that wait for each other sleep: spinning costs a trainer most of its speed as soon as cores are shared.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._context = multiprocessing.get_context("spawn")
+
+    def start_trainer(self, task: TrainerTask) -> TrainerProcess:
+        """Start a trainer that nobody has warmed up."""
+        return TrainerProcess(*self._start(trainer_child.main, task))
 
     def start_reader(self, task: IngestTask) -> IngestProcess:
         return IngestProcess(*self._start(ingest_child.main, task))

@@ -25,6 +25,7 @@ from service.api import (
     queue,
     studies,
     study_curves,
+    trainer,
     workers,
 )
 from service.api.dependencies import Service
@@ -77,7 +78,22 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     app.include_router(static_files.router)
     app.include_router(pages.router)
     api = APIRouter(prefix=PREFIX)
-    for part in (datasets, events, jobs, studies, study_curves, operating, logs, artifacts, losses, queue, workers, projects, keys):
+    for part in (
+        datasets,
+        events,
+        jobs,
+        studies,
+        study_curves,
+        operating,
+        logs,
+        artifacts,
+        losses,
+        queue,
+        workers,
+        projects,
+        keys,
+        trainer,
+    ):
         api.include_router(part.router)
     app.include_router(api)
     return app

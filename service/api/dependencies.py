@@ -18,7 +18,7 @@ from service.api.held import Held
 from service.api.notifier import Notifier
 from service.api.problems import wrong_field
 from service.api.waiting import Waiting
-from service.domain.callers import Caller
+from service.domain.callers import Caller, Trainer
 from service.domain.errors import Forbidden
 from service.persistence.database import Database
 from service.persistence.files import Files
@@ -66,8 +66,8 @@ def needs(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     """Return the dependency that lets in callers with `scope`, and tells the route who it is."""
 
     async def caller(request: Request) -> Caller:
-        found: Caller = request.state.caller
-        if not found.may(scope):
+        found: Caller | Trainer = request.state.caller
+        if isinstance(found, Trainer) or not found.may(scope):
             raise Forbidden(f"this needs a key of scope {scope!r}; yours has {found.scope!r}")
         return found
 
@@ -86,18 +86,30 @@ def is_operator(caller: Caller) -> bool:
 
 async def operator(request: Request) -> Caller:
     """Let in callers whose business all projects are."""
-    found: Caller = request.state.caller
-    if not is_operator(found):
+    found: Caller | Trainer = request.state.caller
+    if isinstance(found, Trainer) or not is_operator(found):
         raise Forbidden(f"this concerns all projects: it needs a key of scope 'admin' of the project {DEFAULT_PROJECT}")
     return found
 
 
 operator.scope = "admin"  # type: ignore[attr-defined]  # As in `needs`.
 
+
+async def trainer(request: Request) -> str:
+    """Let in trainers, and no key, and tell the route whose mail theirs is."""
+    found: Caller | Trainer = request.state.caller
+    if not isinstance(found, Trainer):
+        raise Forbidden("this is for trainers: it needs the token of an attempt")
+    return found.channel
+
+
+trainer.scope = Trainer.scope  # type: ignore[attr-defined]  # As in `needs`.
+
 Reader = Annotated[Caller, Depends(needs("read"))]
 Submitter = Annotated[Caller, Depends(needs("submit"))]
 Admin = Annotated[Caller, Depends(needs("admin"))]
 Operator = Annotated[Caller, Depends(operator)]
+Channel = Annotated[str, Depends(trainer)]
 
 
 def now() -> datetime:

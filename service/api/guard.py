@@ -10,9 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from counterweight.settings import ServerSettings
 from service.api.held import Held
 from service.api.problems import refused
-from service.domain.callers import Caller
+from service.domain.callers import Caller, Trainer
 from service.domain.errors import Unauthenticated
-from service.persistence import keys
+from service.persistence import keys, mail
 from service.persistence.database import Database
 from service.persistence.tables import DEFAULT_PROJECT
 
@@ -30,7 +30,7 @@ CALLER_HELD_S = 0.2
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 
-Authenticate = Callable[[str | None], Caller]
+Authenticate = Callable[[str | None], Caller | Trainer]
 
 
 class Guard:
@@ -58,7 +58,7 @@ class Guard:
         if not is_public(scope["path"]):
             scope["state"]["caller"] = await self._caller(headers.get("authorization") or _signed_in(headers))
 
-    async def _caller(self, authorization: str | None) -> Caller:
+    async def _caller(self, authorization: str | None) -> Caller | Trainer:
         return await self._held.get(("caller", authorization), lambda: self._authenticate(authorization), lambda _: CALLER_HELD_S)
 
     def _check_host(self, headers: Headers) -> None:
@@ -79,10 +79,15 @@ def authenticator(settings: ServerSettings, database: Database) -> Authenticate:
     """Return what finds out who asks. Bound to loopback, everybody may do all until the first key is made."""
     is_loopback = settings.is_loopback
 
-    def authenticate(authorization: str | None) -> Caller:
+    def authenticate(authorization: str | None) -> Caller | Trainer:
         scheme, _, secret = (authorization or "").partition(" ")
         now = datetime.now(UTC)
         with database.read() as session:
+            if secret.startswith(mail.PREFIX):
+                channel = mail.verify(session, secret)
+                if channel is None:
+                    raise Unauthenticated("this trainer's attempt has ended: nobody listens to it any more")
+                return Trainer(channel)
             caller = keys.verify(session, secret.strip(), now) if scheme.lower() == "bearer" else None
             if caller is None and is_loopback and not keys.any_made(session):
                 return Caller(DEFAULT_PROJECT, "admin")

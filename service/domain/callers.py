@@ -1,7 +1,7 @@
 """Who asks, and what they may do."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import ClassVar, get_args
 
 from counterweight.contracts.keys import Scope
 
@@ -19,3 +19,11 @@ class Caller:
 
     def may(self, wanted: Scope) -> bool:
         return SCOPES.index(self.scope) >= SCOPES.index(wanted)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A trainer that runs elsewhere: it may send and read the mail of its own channel, and nothing else."""
+
+    channel: str
+    scope: ClassVar[str] = "trainer"

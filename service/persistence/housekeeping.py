@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 
 from counterweight.crashpoints import crashpoint
-from service.persistence import checkpoints
+from service.persistence import checkpoints, mail
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import Checkpoint, Dataset, Event, IdempotentAnswer, Job
@@ -24,7 +24,7 @@ ABANDONED = timedelta(days=1)
 
 
 def tidy(database: Database, files: Files, now: datetime) -> None:
-    """Remove old idempotent answers and news of deletions, and files that interrupted uploads and deletions left behind."""
+    """Remove old answers, news of deletions, mail that nobody reads, and files that interrupted uploads and deletions left behind."""
     with database.write() as session:
         session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.created_at < now - ANSWERS_KEPT))
         session.execute(delete(Event).where(Event.kind == "deletion", Event.at < now - DELETIONS_KEPT))
@@ -38,6 +38,7 @@ def tidy(database: Database, files: Files, now: datetime) -> None:
         living |= {path.split("/")[1] for path in session.scalars(select(Checkpoint.path))}
     with database.write() as session:
         files_of_none = checkpoints.sweep(session)
+        mail.sweep(session)
     files.remove(files_of_none)
     abandoned = [path for path in stale if path not in sources]
     crashpoint("tidying.looked")

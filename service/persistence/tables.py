@@ -345,8 +345,25 @@ class Attempt(Table):
     log_heard: Mapped[int] = mapped_column(default=0)
     log_kept: Mapped[int] = mapped_column(default=0)
     log_dropped: Mapped[int] = mapped_column(default=0)
+    # The digest of the token of a trainer that runs elsewhere.
+    channel: Mapped[str | None]
 
     agent: Mapped[Agent] = relationship(lazy="raise")
+
+    __table_args__ = (
+        Index("ix_attempts_channel", "channel", postgresql_where=text("channel IS NOT NULL"), sqlite_where=text("channel IS NOT NULL")),
+    )
+
+
+class Mail(Table):
+    """A letter between an agent and a trainer that runs elsewhere, until it is read."""
+
+    __tablename__ = "mail"
+
+    channel: Mapped[str] = mapped_column(primary_key=True)
+    to_trainer: Mapped[bool] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    body: Mapped[str]
 
 
 class LogLine(Table):
