@@ -13,10 +13,14 @@ from typing import Self
 
 
 class StandIn:
-    """Answers as the dashboard of a Ray cluster would. With a `status` it starts nothing, and says that of every job."""
+    """Answers as the dashboard of a Ray cluster would. With a `status` it starts nothing, and says that of every job.
+
+    The first `refusals` submissions are refused, as by a head that is just starting.
+    """
 
     def __init__(self, status: str | None = None) -> None:
         self.status = status
+        self.refusals = 0
         self.jobs: dict[str, subprocess.Popen[bytes] | None] = {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
@@ -63,6 +67,10 @@ class StandIn:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if self.path == "/api/jobs/" and ray.refusals > 0:
+                    ray.refusals -= 1
+                    self._answer(500, {})
+                    return
                 if self.path == "/api/jobs/":
                     asked = json.loads(body)
                     ray.submit(asked["submission_id"], asked["entrypoint"])

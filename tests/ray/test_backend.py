@@ -63,12 +63,13 @@ class Run:
 
 @pytest.fixture
 def run(database: Database, tmp_path: Path) -> Iterator[Run]:
-    """A job that Ray says is running, where nothing runs; the lease is short."""
+    """A job that Ray took at the second asking and says is running, where nothing runs; the lease is short."""
     with database.write() as session:
         make_job(session)
         cohort = queue.claim_cohort(session, make_agent(session).id, ("auto",), NOW)
         assert cohort is not None
     with StandIn("RUNNING") as ray:
+        ray.refusals = 1
         backend = RayBackend(database, RayJobs(ray.address, None), "http://127.0.0.1:1", lease_s=0.5)
         assert backend.is_ready()
         process = backend.start(make_task(tmp_path), cohort.claims)

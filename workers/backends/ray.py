@@ -5,7 +5,7 @@ import logging
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +27,7 @@ POLL_S = 0.25
 
 BEATS_PER_LEASE = 6
 READY_FOR_S = 5.0
+SUBMIT_S = 60.0
 GRACE_S = 3.0
 """So long a job has to end by itself once nobody listens to it."""
 
@@ -133,8 +134,22 @@ class RayRun:
         command = shlex.join(["python", "-P", "-m", "workers.backends.ray_driver", str(self._errand)])
         gpus = 0 if self._task.device == "cpu" else 1
         metadata = {"service": "counterweight", "jobs": str(len(self._claims)), "fence": str(self._claims[0].fence)}
-        self._cluster.submit(self._name, command, self._task.threads, gpus, metadata)
-        logger.info("Ray has the job %s", self._name)
+        self._submit(lambda: self._cluster.submit(self._name, command, self._task.threads, gpus, metadata))
+
+    def _submit(self, submit: Callable[[], None]) -> None:
+        """Submit until Ray takes the job: a head that is just starting answers before it does."""
+        began = time.monotonic()
+        while not self._is_unwanted.wait(POLL_S):
+            try:
+                submit()
+            except RayAway as error:
+                if time.monotonic() - began >= SUBMIT_S:
+                    raise
+                logger.warning("Ray does not take %s yet: %s", self._name, error)
+            else:
+                self._heard_at = self._answered_at = time.monotonic()
+                logger.info("Ray has the job %s", self._name)
+                return
 
     def _turn(self) -> None:
         try:
