@@ -28,7 +28,7 @@ from service.persistence.tables import Agent as AgentRow
 from service.persistence.tables import Dataset, Job
 from workers.backends.backend import Backend
 from workers.comparisons import Comparing
-from workers.devices import Slot
+from workers.devices import Slot, apart
 from workers.processes import Child, IngestProcess, Nursery
 from workers.pulse import Pulse
 from workers.trainings import Training, checkpoint_folder, pack_for, run_ends, task_of
@@ -139,12 +139,12 @@ class Agent:
                 self._start_reading()
             if not self._comparisons and self._slots:
                 self._start_comparing()
-            busy = {training.slot for training in self._trainings}
-            idle = [index for index in range(len(self._slots)) if index not in busy]
-            if not idle or not self._backend.is_ready():
-                return
-            for place, index in enumerate(idle):
-                self._start_training(index, shares=len(idle) - place)
+            while (idle := self._idle()) and self._backend.is_ready() and self._start_training(idle):
+                pass
+
+    def _idle(self) -> list[int]:
+        busy = {index for training in self._trainings for index in training.slots}
+        return [index for index in range(len(self._slots)) if index not in busy]
 
     def _give_back_strays(self) -> None:
         known = self._readings.keys() | self._comparisons.keys() | {job_id for training in self._trainings for job_id in training.claims}
@@ -159,18 +159,24 @@ class Agent:
             self._tidied_at = time.monotonic()
             housekeeping.tidy(self._database, self._files, _now())
 
-    def _start_training(self, index: int, shares: int) -> None:
-        slot = self._slots[index]
+    def _start_training(self, idle: list[int]) -> bool:
+        """Claim what goes next and start to train it; False where there is nothing for these idle slots."""
+        slot, rooms = self._slots[idle[0]], apart(self._slots, idle)
+        room = queue.Room(len(rooms), len(apart(self._slots, range(len(self._slots)))))
         with self._database.write() as session:
             pack = pack_for(slot, self._max_cohort)
-            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack, shares, slot.gpu_memory_bytes)
-        if cohort is not None:
-            crashpoint("claim.committed")
-            process = self._backend.start(task_of(cohort, slot, self._files, self._checkpoint_s), cohort.claims)
-            claims, ends_at = {claim.id: claim for claim in cohort.claims}, run_ends(cohort, time.monotonic())
-            self._trainings.append(Training(claims, len(claims), index, process, checkpoint_folder(cohort), ends_at))
-            claimed = ", ".join(f"{claim.id} under fence {claim.fence}" for claim in cohort.claims)
-            logger.info("training on %s: %s", slot.device, claimed)
+            cohort = queue.claim_cohort(session, self._id, slot.takes, _now(), pack, len(idle), slot.gpu_memory_bytes, room)
+        if cohort is None:
+            return False
+        crashpoint("claim.committed")
+        taken = rooms[: cohort.jobs[0].gpus]
+        slots = [self._slots[index] for index in taken]
+        process = self._backend.start(task_of(cohort, slots, self._files, self._checkpoint_s), cohort.claims)
+        claims, ends_at = {claim.id: claim for claim in cohort.claims}, run_ends(cohort, time.monotonic())
+        self._trainings.append(Training(claims, len(claims), taken, process, checkpoint_folder(cohort), ends_at))
+        claimed = ", ".join(f"{claim.id} under fence {claim.fence}" for claim in cohort.claims)
+        logger.info("training on %s: %s", ", ".join(slot.device for slot in slots), claimed)
+        return True
 
     def _start_reading(self) -> None:
         with self._database.write() as session:

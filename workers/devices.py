@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,12 @@ def cluster_slots(settings: ServerSettings) -> list[Slot]:
     """Room for trainers on a cluster, whose memory we do not know: on a GPU each if devices other than the processor were asked for."""
     device = "cpu" if settings.devices in ("auto", "cpu") else "cuda:0"
     return [Slot(device, settings.ray_cpus)] * (CLUSTER_SLOTS if settings.workers is None else settings.workers)
+
+
+def apart(slots: Sequence[Slot], among: Sequence[int]) -> list[int]:
+    """Return those among the slots that one job can have at once: of those that share a GPU, the first."""
+    first = {slots[index].device: index for index in reversed(among)}
+    return [index for index in among if slots[index].device == "cpu" or first[slots[index].device] == index]
 
 
 def _memory_bytes() -> int:

@@ -31,7 +31,7 @@ from counterweight.contracts.messages import (
     TrainerTask,
 )
 from service.persistence.recording import TrainerReport
-from workers import comparison_child, ingest_child, trainer_child
+from workers import comparison_child, ingest_child, rank_child
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class Nursery:
 
     def start_trainer(self, task: TrainerTask) -> TrainerProcess:
         """Start a trainer that nobody has warmed up."""
-        return TrainerProcess(*self._start(trainer_child.main, task))
+        return TrainerProcess(*self._start(rank_child.main_of(task), task))
 
     def start_reader(self, task: IngestTask) -> IngestProcess:
         return IngestProcess(*self._start(ingest_child.main, task))

@@ -1,6 +1,6 @@
 """A cohort that a trainer of this host trains: what the trainer is told, and what is made of what it says."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -33,11 +33,11 @@ class Heard:
 
 @dataclass
 class Training:
-    """A cohort being trained in one of the slots: `size` jobs, of which those with a claim have not ended."""
+    """A cohort being trained in one of the slots, or a job in several: `size` jobs, of which those with a claim have not ended."""
 
     claims: dict[str, Claim]
     size: int
-    slot: int
+    slots: Sequence[int]
     process: TrainerProcess
     checkpoint_folder: str = ""
     ends_at: dict[str, float] = field(default_factory=dict)
@@ -102,6 +102,8 @@ def pack_for(slot: Slot, most: int | None) -> PackSize:
     """Return how many jobs of a kind are to be trained together in this slot, `most` at most if that is a number."""
 
     def pack(spec: ResolvedSpec, dataset: Dataset) -> int:
+        if spec.resources.gpus > 1:
+            return 1
         device = slot.device_for(spec.resources.device)
         best = pack_size(spec, datasets.facts(dataset), on_gpu=device != "cpu", memory_bytes=slot.memory_bytes_of(device))
         return best if most is None else min(best, most)
@@ -119,12 +121,12 @@ def run_ends(cohort: Cohort, at: float) -> dict[str, float]:
     return {job_id: at + limit - before for job_id, limit, before in limits if limit is not None}
 
 
-def task_of(cohort: Cohort, slot: Slot, files: Files, checkpoint_s: float) -> TrainerTask:
-    """Return what the trainer of this cohort is told; makes the folders that it may write to."""
+def task_of(cohort: Cohort, slots: Sequence[Slot], files: Files, checkpoint_s: float) -> TrainerTask:
+    """Return what the trainer of this cohort is told that has these slots; makes the folders that it may write to."""
     dataset, best = cohort.dataset, cohort.jobs[0]
     assert dataset.table_path is not None
     assert dataset.table_sha256 is not None
-    test = best.test_dataset
+    test, devices = best.test_dataset, [slot.device_for(best.device) for slot in slots]
     return TrainerTask(
         members=[_member(claim, job, files) for claim, job in zip(cohort.claims, cohort.jobs, strict=True)],
         table=str(files.path(dataset.table_path)),
@@ -133,8 +135,9 @@ def task_of(cohort: Cohort, slot: Slot, files: Files, checkpoint_s: float) -> Tr
         test_table_sha256=None if test is None else test.table_sha256,
         facts=TableFacts.model_validate(dataset),
         cache_folder=str(files.make_folder(recording.cache_folder(dataset.id))),
-        device=slot.device_for(best.device),
-        threads=slot.threads,
+        device=devices[0],
+        rank_devices=devices if len(devices) > 1 else [],
+        threads=slots[0].threads,
         checkpoints=[CheckpointFile(id=one.id, path=str(files.path(one.path)), sha256=one.sha256) for one in cohort.checkpoints],
         checkpoint_folder=str(files.make_folder(checkpoint_folder(cohort))),
         checkpoint_s=checkpoint_s,

@@ -60,10 +60,15 @@ class Training(Request):
 
 
 class Resources(Request):
-    """Where the job may run. One that names GPU memory runs on a GPU, also where `device` is `auto`."""
+    """Where the job may run. One that names GPU memory, or several GPUs, runs on GPUs, also where `device` is `auto`."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    gpus: int = Field(default=1, ge=1, le=64, description="How many GPUs train it; this release trains on one.")
+    gpus: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="How many GPUs of one host train it, each with a share of every batch. With the device `cpu`, how many of its slots.",
+    )
     min_gpu_memory_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="So much memory the GPU must have, in GB of 10^9 bytes."
     )
@@ -140,7 +145,8 @@ class Environment(View):
 class Resolved(View):
     """What only training could choose. `early_stopping` is what it stopped by, or null where it ran to the end of its epochs.
 
-    `micro_batch` is how many rows of a batch are taken at once, where memory is too little for all of them; their gradients are added up.
+    `ranks` processes trained it, each with its share of every batch, the first of them on `device`. `micro_batch` is how many rows were
+    taken at once, where memory is too little for all of them; their gradients are added up.
     """
 
     learner: ConcreteLearner
@@ -148,6 +154,7 @@ class Resolved(View):
     device: str
     precision: Precision
     cohort_size: int
+    ranks: int = 1
     micro_batch: int | None = None
     environment: Environment
     notes: list[str] = []

@@ -78,6 +78,8 @@ class TrainerTask(View):
 
     They go on from the first of `checkpoints` that is whole and holds all of them; where none does, they begin. Checkpoints are written
     into `checkpoint_folder` every `checkpoint_s` seconds; without a folder, none is.
+
+    Where several processes train it together, `rank_devices` has the device of each, the first that of `device`.
     """
 
     members: list[Member]
@@ -88,6 +90,7 @@ class TrainerTask(View):
     facts: TableFacts
     cache_folder: str
     device: str
+    rank_devices: list[str] = []
     threads: int
     checkpoints: list[CheckpointFile] = []
     checkpoint_folder: str | None = None

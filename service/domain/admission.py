@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from counterweight.contracts.jobs import Limits
+from counterweight.contracts.jobs import Limits, Resources
 
 AGEING_S = 900.0
 """So many seconds of waiting count as much as one point of priority: from the lowest to the highest it takes 25 hours."""
@@ -33,17 +33,23 @@ class Slot:
         return self.has_gpu and (self.gpu_bytes or 0) >= min_gpu_memory_gb * GB
 
 
+def rooms(slots: Iterable[Slot]) -> int:
+    """Return how many of a worker's slots one job can have at once: of those that share a GPU, one."""
+    devices = [slot.device for slot in slots]
+    return devices.count("cpu") + len({*devices} - {"cpu"})
+
+
 @dataclass(frozen=True)
 class Load:
     """What a project has in hand, how much of it may be, and what it waits for.
 
-    `trainers` are the slots its jobs take: a cohort takes one, however many jobs train in it. `first_turn` is the turn of the first
-    job in line, None where nothing waits.
+    `slots` are those that its jobs take: a cohort takes one, however many jobs train in it. `first_turn` is the turn of the first job in
+    line, None where nothing waits.
     """
 
     project_id: str
     running: int
-    trainers: int
+    slots: int
     gpus: int
     max_running_jobs: int | None
     max_running_gpus: int | None
@@ -60,12 +66,12 @@ class Load:
         """How many more GPUs may be taken; None without a limit."""
         return None if self.max_running_gpus is None else max(0, self.max_running_gpus - self.gpus)
 
-    def limits_reached(self, *, on_gpu: bool) -> list[str]:
-        """Say which limits keep a further job from starting."""
+    def limits_reached(self, gpus: int) -> list[str]:
+        """Say which limits keep a further job from starting that takes so many GPUs."""
         reached = []
         if self.jobs_left == 0:
             reached.append(f"project limit {self.max_running_jobs} reached: so many of the project's jobs may run at once")
-        if on_gpu and self.gpus_left == 0:
+        if self.gpus_left is not None and self.gpus_left < gpus:
             reached.append(f"project GPU limit {self.max_running_gpus} reached: so many GPUs may the project's jobs take at once")
         return reached
 
@@ -76,6 +82,11 @@ class Pace:
 
     job_s: float
     trainer_s: float
+
+
+def device_of(resources: Resources) -> str:
+    """Return the device that a job asks for: one that asks for several GPUs is not content with processors, unless it says so."""
+    return "cuda" if resources.gpus > 1 and resources.device == "auto" else resources.device
 
 
 def turn(created_at: datetime, priority: int) -> float:
@@ -97,7 +108,7 @@ def in_turn(loads: Iterable[Load]) -> list[Load]:
 
 def _share(load: Load) -> tuple[int, float, float, str]:
     served = 0.0 if load.last_start is None else load.last_start.timestamp()
-    return load.trainers, served, load.first_turn or 0.0, load.project_id
+    return load.slots, served, load.first_turn or 0.0, load.project_id
 
 
 def ahead(own: Load, place: int, others: Collection[tuple[Load, int]]) -> int:
@@ -109,8 +120,8 @@ def ahead(own: Load, place: int, others: Collection[tuple[Load, int]]) -> int:
     before = place
     for other, waiting in others:
         if other.first_turn is not None:
-            is_first = (-other.trainers, *_share(other)[1:]) < (-own.trainers, *_share(own)[1:])
-            before += min(waiting, max(0, own.trainers + place - other.trainers + is_first))
+            is_first = (-other.slots, *_share(other)[1:]) < (-own.slots, *_share(own)[1:])
+            before += min(waiting, max(0, own.slots + place - other.slots + is_first))
     return before
 
 

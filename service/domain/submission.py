@@ -89,8 +89,6 @@ def answer(question: LossQuestion, facts: TableFacts, chosen: DatasetChoices) ->
 
 
 def _check_resources(resources: Resources) -> None:
-    if resources.gpus > 1:
-        raise Invalid.at("/resources/gpus", "invalid", "this release trains a job on one GPU; leave `gpus` out")
     if resources.device == "cpu" and resources.min_gpu_memory_gb is not None:
         message = "a job for the processor needs no GPU memory; leave `min_gpu_memory_gb` out, or the device `auto`"
         raise Invalid.at("/resources/min_gpu_memory_gb", "invalid", message)

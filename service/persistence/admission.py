@@ -18,7 +18,8 @@ from service.persistence.tables import IS_QUEUED, Job, Project
 def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]:
     """Return the columns that say where a job goes, and when."""
     return {
-        "device": spec.resources.device,
+        "device": admission.device_of(spec.resources),
+        "gpus": spec.resources.gpus,
         "min_gpu_memory_gb": spec.resources.min_gpu_memory_gb,
         "priority": spec.priority,
         "seed": spec.training.seed,
@@ -65,23 +66,23 @@ def limits(load: Load) -> ProjectLimits:
     )
 
 
-def _held(session: Session, which: ColumnElement[bool]) -> dict[str, list[tuple[int, int]]]:
-    """Return, by project, the jobs and the GPUs of each trainer."""
+def _held(session: Session, which: ColumnElement[bool]) -> dict[str, list[tuple[int, int, int]]]:
+    """Return, by project, the jobs, the GPUs and the slots of each trainer."""
     trainer = func.coalesce(Job.cohort_id, Job.id)
-    found = select(Job.project_id, func.count(), func.max(Job.gpus_held)).where(which).group_by(Job.project_id, trainer)
-    trainers = defaultdict[str, list[tuple[int, int]]](list)
-    for project_id, jobs, gpus in session.execute(found):
-        trainers[project_id].append((jobs, gpus))
+    found = select(Job.project_id, func.count(), func.max(Job.gpus_held), func.max(Job.gpus)).where(which).group_by(Job.project_id, trainer)
+    trainers = defaultdict[str, list[tuple[int, int, int]]](list)
+    for project_id, jobs, gpus, slots in session.execute(found):
+        trainers[project_id].append((jobs, gpus, slots))
     return trainers
 
 
-def _load(project: Project, trainers: Iterable[tuple[int, int]], last_start: datetime | None, first_turn: float | None) -> Load:
+def _load(project: Project, trainers: Iterable[tuple[int, int, int]], last_start: datetime | None, first_turn: float | None) -> Load:
     held = list(trainers)
     return Load(
         project_id=project.id,
-        running=sum(jobs for jobs, _ in held),
-        trainers=len(held),
-        gpus=sum(gpus for _, gpus in held),
+        running=sum(jobs for jobs, _, _ in held),
+        slots=sum(slots for _, _, slots in held),
+        gpus=sum(gpus for _, gpus, _ in held),
         max_running_jobs=project.max_running_jobs,
         max_running_gpus=project.max_running_gpus,
         last_start=last_start,

@@ -48,7 +48,7 @@ def _move(job: Job, state: JobState, reason: str, now: datetime) -> JobState:
         else:
             job.run_s += elapsed
             if job.resolved is not None and job.resolved.device.startswith("cuda"):
-                job.gpu_s += elapsed / job.resolved.cohort_size
+                job.gpu_s += elapsed * job.resolved.ranks / job.resolved.cohort_size
     job.state, job.state_reason = state, reason
     job.version += 1
     if state in ("queued", "paused"):

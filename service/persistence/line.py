@@ -13,7 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from counterweight.contracts.jobs import QueueView, Resolved, ResolvedSpec
 from counterweight.contracts.queue import QueuedJob, QueuePage
 from service.domain import admission
-from service.domain.admission import GB, Load, Pace, Slot
+from service.domain.admission import GB, Load, Pace, Slot, rooms
 from service.domain.cursors import cursor_after
 from service.domain.errors import Invalid
 from service.persistence.admission import limits, loads, may_start
@@ -37,6 +37,7 @@ class Wish:
     device: str
     min_gpu_memory_gb: float | None
     own: int
+    gpus: int = 1
     not_before: datetime | None = None
     reason: str | None = None
 
@@ -49,20 +50,23 @@ class Line:
         living = select(Agent.slots, Agent.draining_at).where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT)
         workers = session.execute(living).all()
         self.has_workers = bool(workers)
-        ready = [slot for slots, draining_at in workers if draining_at is None for slot in slots]
-        self.slots = [Slot(slot.device, slot.gpu_memory_bytes) for slot in ready]
+        ready = [slots for slots, draining_at in workers if draining_at is None]
+        self.hosts = [[Slot(slot.device, slot.gpu_memory_bytes) for slot in slots] for slots in ready]
+        self.slots = [slot for host in self.hosts for slot in host]
         self.loads = {load.project_id: load for load in loads(session)}
         self.can_run = self._can_run()
 
     def place(self, wish: Wish) -> QueueView:
         """Return where a job stands."""
         own = self.loads[wish.project_id]
-        fitting = [slot for slot in self.slots if slot.fits(wish.device, wish.min_gpu_memory_gb)]
+        of_hosts = [[slot for slot in host if slot.fits(wish.device, wish.min_gpu_memory_gb)] for host in self.hosts]
+        fitting = [slot for host in of_hosts if rooms(host) >= wish.gpus for slot in host]
         rivals = [load for load in self.loads.values() if load is not own and load.first_turn is not None]
         others = [(load, self.waiting.get(load.project_id, 0)) for load in rivals]
         ahead = admission.ahead(own, wish.own, others)
         on_gpu = wish.device != "cpu" and bool(fitting) and all(slot.has_gpu for slot in fitting)
-        blocked_by = [self._misfit(wish)] if not fitting else own.limits_reached(on_gpu=on_gpu)
+        gpus = wish.gpus if on_gpu else 0
+        blocked_by = [self._misfit(wish, max(map(rooms, of_hosts), default=0))] if not fitting else own.limits_reached(gpus)
         eta_s = self._eta_s(own, wish, ahead, len(fitting), on_gpu=on_gpu) if fitting else None
         if wish.not_before is not None and self._now < wish.not_before <= self._now + admission.LONGEST_BACK_OFF:
             blocked_by.append(f"waits until {wish.not_before:%Y-%m-%dT%H:%M:%SZ} before it is tried again: {wish.reason}")
@@ -80,22 +84,28 @@ class Line:
         return _pace(self._session, self._now)
 
     def _eta_s(self, own: Load, wish: Wish, ahead: int, slots: int, *, on_gpu: bool) -> float | None:
-        taken = sum(load.gpus if on_gpu else load.trainers for load in self.loads.values())
+        taken, others = sum(load.gpus if on_gpu else load.slots for load in self.loads.values()), wish.gpus - 1
         for most, held in ((own.max_running_jobs, own.running), (own.max_running_gpus if on_gpu else None, own.gpus)):
             if most is not None and most < slots:
                 # What others have waiting does not matter to a project that waits for itself.
                 slots, taken, ahead = most, held, wish.own
         if slots == 0:
             return None
+        # All its slots but one are as if taken by others that go before it.
+        ahead += others
         if ahead < slots - taken:
             return 0.0
         return None if self.pace is None else admission.eta_s(ahead, taken, slots, self.pace)
 
-    def _misfit(self, wish: Wish) -> str:
+    def _misfit(self, wish: Wish, most: int) -> str:
+        """Say what is missing where no host has room for a job, and the one with the most has `most` slots that would do."""
         if not self.has_workers:
             return NO_WORKER
         if not self.slots:
             return ALL_DRAINING
+        if most > 0:
+            kind = "slots" if wish.device == "cpu" else "GPUs"
+            return f"no worker with {wish.gpus} {kind} for one job: of those connected, the largest has {most} that would do"
         largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)
         if wish.min_gpu_memory_gb is None:
             return NO_GPU
@@ -108,9 +118,11 @@ class Line:
         if not self.slots:
             return on_time
         largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)
+        most, most_gpus = max(map(rooms, self.hosts)), max(rooms(slot for slot in host if slot.has_gpu) for host in self.hosts)
+        is_small = (Job.device != "cuda") & (Job.gpus <= most)
         if largest is None:
-            return on_time & (Job.device != "cuda") & Job.min_gpu_memory_gb.is_(None)
-        return on_time & (Job.min_gpu_memory_gb.is_(None) | (Job.min_gpu_memory_gb <= largest / GB))
+            return on_time & is_small & Job.min_gpu_memory_gb.is_(None)
+        return on_time & (is_small | (Job.gpus <= most_gpus)) & (Job.min_gpu_memory_gb.is_(None) | (Job.min_gpu_memory_gb <= largest / GB))
 
 
 def places(session: Session, jobs: Sequence[Job], now: datetime, line: Line | None = None) -> dict[str, QueueView]:
@@ -121,7 +133,7 @@ def places(session: Session, jobs: Sequence[Job], now: datetime, line: Line | No
     line = line or Line(session, now)
     own = _places_in_projects(session, line, queued)
     wishes = {
-        job.id: Wish(job.project_id, job.device, job.min_gpu_memory_gb, own.get(job.id, 0), job.not_before, job.state_reason)
+        job.id: Wish(job.project_id, job.device, job.min_gpu_memory_gb, own.get(job.id, 0), job.gpus, job.not_before, job.state_reason)
         for job in queued
     }
     return {job_id: line.place(wish) for job_id, wish in wishes.items()}
@@ -148,7 +160,7 @@ def page(session: Session, project_id: str, after: str | None, limit: int, now: 
         queued=session.scalar(select(func.count()).where(Job.project_id == project_id, IS_QUEUED)) or 0,
         running=own.running,
         slots=len(line.slots),
-        busy=sum(load.trainers for load in line.loads.values()),
+        busy=sum(load.slots for load in line.loads.values()),
         limits=limits(own),
     )
 
@@ -163,7 +175,8 @@ def place_of_new(session: Session, project_id: str, spec: ResolvedSpec, now: dat
     turn = admission.turn(now, spec.priority)
     before = Job.project_id == project_id, IS_QUEUED, line.can_run, Job.turn <= turn
     own = session.scalar(select(func.count()).where(*before)) or 0
-    return line.place(Wish(project_id, spec.resources.device, spec.resources.min_gpu_memory_gb, own))
+    asked = spec.resources
+    return line.place(Wish(project_id, admission.device_of(asked), asked.min_gpu_memory_gb, own, asked.gpus))
 
 
 def _places_in_projects(session: Session, line: Line, jobs: Sequence[Job]) -> dict[str, int]:

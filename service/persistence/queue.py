@@ -55,6 +55,14 @@ PackSize: TypeAlias = Callable[[ResolvedSpec, Dataset], int]
 """How many jobs like this one, on this dataset, are to be trained together."""
 
 
+@dataclass(frozen=True)
+class Room:
+    """How many slots of an agent's host one job can have: `idle` now, and `most` of them once all are."""
+
+    idle: int = 1
+    most: int = 1
+
+
 def alone(_spec: ResolvedSpec, _dataset: Dataset) -> int:
     return 1
 
@@ -67,19 +75,24 @@ def claim_cohort(
     pack: PackSize = alone,
     shares: int = 1,
     gpu_bytes: int | None = None,
+    room: Room = Room(),
 ) -> Cohort | None:
     """Hand the next job that fits `devices` and the memory of the GPU to the agent, and with it those that can be trained beside it.
 
     Projects take turns (`domain/admission.py`); none gets more than its limits allow. They are `pack` at most, and an even share of what
-    waits: the agent has `shares` slots without work. Each has a fence and an attempt of its own. None when nothing is eligible, or the
-    agent is draining. LostClaim when the agent has been declared lost: nobody would give back what it claims.
+    waits: the agent has `shares` slots without work. Each has a fence and an attempt of its own. None when nothing is eligible, the
+    agent is draining, or the job whose turn it is waits until more slots of the host are idle. LostClaim when the agent has been
+    declared lost: nobody would give back what it claims.
     """
     if not takes_work(session, agent_id):
         return None
     for project in in_turn(admission.loads(session)):
         load = admission.hold_to_limits(session, project)
-        fitting = _fitting(devices, gpu_bytes, load)
+        fitting = _fitting(devices, gpu_bytes, load) & (Job.gpus <= room.most)
         best = None if load.jobs_left == 0 else _best(session, project.project_id, fitting, now)
+        if best is not None and best.gpus > room.idle:
+            # Others that need less would go before it for ever: what is idle is kept for it.
+            return None
         if best is not None:
             return _claim(session, agent_id, best, load, on_gpu="cuda" in devices, pack=pack, shares=shares, now=now)
     return None
@@ -92,7 +105,8 @@ def _fitting(devices: Sequence[str], gpu_bytes: int | None, load: Load) -> Colum
         return Job.device.in_(devices) & needs_nothing
     if load.gpus_left == 0:
         return (Job.device == "cpu") & needs_nothing
-    return Job.device.in_(devices) & (needs_nothing | (Job.min_gpu_memory_gb <= (gpu_bytes or 0) / GB))
+    fitting = Job.device.in_(devices) & (needs_nothing | (Job.min_gpu_memory_gb <= (gpu_bytes or 0) / GB))
+    return fitting if load.gpus_left is None else fitting & ((Job.device == "cpu") | (Job.gpus <= load.gpus_left))
 
 
 def _best(session: Session, project_id: str, fitting: ColumnElement[bool], now: datetime) -> Job | None:
@@ -121,7 +135,7 @@ def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bo
         job.resolved = job.not_before = None
         if job.checkpoint_id is None:
             job.progress = None
-        job.gpus_held = int(on_gpu and job.device != "cpu")
+        job.gpus_held = job.gpus if on_gpu and job.device != "cpu" else 0
     events.move_jobs(session, jobs, "running", f"claimed by {agent_id}", now)
     _begin_attempts(session, jobs, agent_id, now)
     return Cohort([Claim(job.id, agent_id, job.fence) for job in jobs], jobs, dataset, checkpoints.newest_first(session, best))

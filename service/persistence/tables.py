@@ -225,6 +225,8 @@ class Job(Leased, Table):
     learner_kind: Mapped[str]
     device: Mapped[str] = mapped_column(default="auto")
     min_gpu_memory_gb: Mapped[float | None]
+    # How many slots of one host it takes, each for a process of its training.
+    gpus: Mapped[int] = mapped_column(default=1)
     # Queued jobs of one key can be trained together; one without trains alone, and none has more companions than its limit allows.
     cohort_key: Mapped[str | None]
     cohort_limit: Mapped[int | None]
@@ -277,7 +279,7 @@ class Job(Leased, Table):
         # With all that counting those ahead asks for, so that the line is counted in the index alone.
         Index(
             "ix_jobs_line",
-            *("project_id", "turn", "id", "device", "min_gpu_memory_gb", "not_before"),
+            *("project_id", "turn", "id", "device", "min_gpu_memory_gb", "not_before", "gpus"),
             postgresql_where=text("state = 'queued'"),
             sqlite_where=text("state = 'queued'"),
         ),

@@ -126,14 +126,18 @@ def test_a_key_made_for_another_project_works_in_that_one(api: Api) -> None:
     assert api.ask("DELETE", f"/api/v1/api-keys/{made['id']}", headers=operator).status_code == 200
 
 
-def test_several_gpus_for_one_job_are_refused_and_so_is_gpu_memory_of_a_processor(api: Api, database: Database) -> None:
+def test_several_gpus_wait_for_a_host_that_has_as_many_and_gpu_memory_of_a_processor_is_refused(api: Api, database: Database) -> None:
     with database.write() as session:
         dataset = make_dataset(session).id
+        make_agent(session, beat_at=datetime.now(UTC), slots=[WorkerSlot(device=f"cuda:{index}", threads=1) for index in range(2)])
 
-    several = api.submit(dataset, resources={"gpus": 2}).json()
+    fitting, large = (api.submit(dataset, resources={"gpus": gpus}).json() for gpus in (2, 4))
     contradiction = api.submit(dataset, resources={"device": "cpu", "min_gpu_memory_gb": 40.0}).json()
 
-    assert [(error["pointer"], several["status"]) for error in several["errors"]] == [("/resources/gpus", 422)]
+    assert [job["queue"]["blocked_by"] for job in (fitting, large)] == [
+        [],
+        ["no worker with 4 GPUs for one job: of those connected, the largest has 2 that would do"],
+    ]
     assert contradiction["errors"][0]["pointer"] == "/resources/min_gpu_memory_gb"
 
 

@@ -16,6 +16,7 @@ from service.domain import admission
 from service.domain.admission import Load, Pace
 from service.persistence import agents, attempts, jobs, line, queue
 from service.persistence.database import Database
+from service.persistence.queue import Room
 from service.persistence.tables import Job, Project
 from tests.factories import make_agent, make_dataset, make_job, make_project
 
@@ -341,11 +342,53 @@ def test_a_claim_and_a_place_in_line_are_found_in_indices(database: Database) ->
         assert any("ix_jobs_line" in plan for plan in plans)
 
 
+def test_a_job_of_several_gpus_takes_as_many_of_them_and_of_its_projects_limit(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = (
+            make_dataset(session),
+            make_agent(session, beat_at=NOW, slots=[WorkerSlot(device=f"cuda:{at}", threads=1) for at in range(4)]).id,
+        )
+        wide, next_one = (make_job(session, dataset, resources={"gpus": 2}) for _ in range(2))
+        single = make_job(session, dataset)
+        _limit(session, wide, gpus=3)
+
+        served = [_claim(session, agent, GPU, room=Room(idle=4, most=4)) for _ in range(3)]
+
+        assert served == [[wide], [single], []]
+        assert [job.gpus_held for job in (wide, single)] == [2, 1]
+        assert "project GPU limit 3 reached" in _view(session, next_one).blocked_by[0]
+
+
+def test_idle_slots_are_kept_for_a_job_that_needs_more_of_them(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = make_dataset(session), make_agent(session).id
+        wide = make_job(session, dataset, resources={"gpus": 2, "device": "cpu"})
+        small = make_job(session, dataset)
+
+        served = [_claim(session, agent, room=Room(idle, most=2)) for idle in (1, 2, 1)]
+
+        assert served == [[], [wide], [small]]
+        assert wide.gpus_held == 0
+
+
+def test_a_host_that_is_too_small_for_a_job_passes_it_over(database: Database) -> None:
+    with database.write() as session:
+        dataset, agent = make_dataset(session), make_agent(session).id
+        make_job(session, dataset, resources={"gpus": 2, "device": "cpu"})
+        # Who asks for several GPUs is not content with processors.
+        make_job(session, dataset, resources={"gpus": 2})
+        small = make_job(session, dataset)
+
+        served = [_claim(session, agent, room=room) for room in (Room(idle=1, most=1), Room(idle=1, most=1))]
+
+        assert served == [[small], []]
+
+
 loads = st.builds(
     Load,
     project_id=st.uuids().map(str),
     running=st.just(0),
-    trainers=st.integers(0, 5),
+    slots=st.integers(0, 5),
     gpus=st.just(0),
     max_running_jobs=st.none(),
     max_running_gpus=st.none(),
@@ -368,7 +411,7 @@ def test_those_ahead_are_those_whom_taking_turns_serves_first(line: list[tuple[L
         (first, *_) = admission.in_turn(load for load, _ in left)
         order.append((first.project_id, served[first.project_id]))
         served[first.project_id] += 1
-        after = replace(first, trainers=first.trainers + 1, last_start=datetime(2027, 1, 1) + timedelta(seconds=len(order)))
+        after = replace(first, slots=first.slots + 1, last_start=datetime(2027, 1, 1) + timedelta(seconds=len(order)))
         game = [(after if load is first else load, waiting) for load, waiting in game]
 
     assert sorted(told, key=lambda key: told[key]) == order

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 
@@ -10,7 +11,7 @@ import pytest
 
 from counterweight.contracts.base import View
 from counterweight.contracts.jobs import Progress
-from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Split
+from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Split, TrainerTask
 from service.domain.errors import LostClaim
 from service.persistence import agents, attempts, events, jobs, line, queue
 from service.persistence.database import Database
@@ -21,7 +22,7 @@ from tests.factories import make_agent, make_dataset, make_job
 from workers.agent import Agent
 from workers.backends.local import LocalBackend
 from workers.devices import Slot
-from workers.processes import HostProcess, TrainerProcess
+from workers.processes import End, HostProcess, TrainerProcess
 from workers.trainings import Training
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -88,7 +89,7 @@ def _claimed_together(database: Database, agent: Agent, size: int) -> list[queue
 
 
 def _train(agent: Agent, claims: list[queue.Claim], process: TrainerProcess) -> Training:
-    training = Training({claim.id: claim for claim in claims}, len(claims), 0, process)
+    training = Training({claim.id: claim for claim in claims}, len(claims), (0,), process)
     agent._trainings.append(training)
     return training
 
@@ -102,6 +103,54 @@ def _states(database: Database, claims: list[queue.Claim]) -> list[tuple[str, in
 
 def _said(message: View) -> bytes:
     return message.model_dump_json().encode()
+
+
+class _Body:
+    """What a trainer lives in that does nothing."""
+
+    def how_it_ended(self) -> End:
+        return End("")
+
+    def kill(self) -> None:
+        """There is nothing to end."""
+
+
+class _Elsewhere:
+    """A backend whose trainers say nothing; `tasks` are what they were given."""
+
+    def __init__(self) -> None:
+        self.tasks: list[TrainerTask] = []
+
+    def warm_up(self) -> None: ...
+
+    def is_ready(self) -> bool:
+        return True
+
+    def start(self, task: TrainerTask, claims: Sequence[queue.Claim]) -> TrainerProcess:
+        self.tasks.append(task)
+        return TrainerProcess(_Body(), multiprocessing.Pipe()[0])
+
+    def close(self) -> None: ...
+
+
+def test_a_job_of_two_slots_gets_them_when_both_are_idle(database: Database, files: Files) -> None:
+    backend = _Elsewhere()
+    agent = Agent(database, files, backend, [Slot("cpu", 1)] * 3, "home", lease_s=30, max_cohort=1)
+    agent._register()
+    with database.write() as session:
+        dataset = make_dataset(session)
+        dataset.table_path, dataset.table_sha256 = "table", "digest"
+        for gpus in (1, 1, 2, 1):
+            make_job(session, dataset, resources={"device": "cpu", "gpus": gpus})
+
+    agent._claim_what_fits()
+    # Now one slot is idle, and kept for the third job.
+    assert [training.slots for training in agent._trainings] == [[0], [1]]
+    agent._end_training(agent._trainings[0])
+    agent._claim_what_fits()
+
+    assert [training.slots for training in agent._trainings] == [[1], [0, 2]]
+    assert [task.rank_devices for task in backend.tasks] == [[], [], ["cpu", "cpu"]]
 
 
 def _epoch(job_id: str) -> bytes:

@@ -10,6 +10,7 @@ from counterweight.settings import ServerSettings
 from service.domain.cohorts import MOST_ON_CPU, MOST_ON_GPU, even_share, pack_size
 from tests.training.tables import make_spec
 from workers import devices
+from workers.devices import Slot
 
 GB = 10**9
 
@@ -69,6 +70,14 @@ def test_a_gpu_is_packed_by_memory_alone() -> None:
 )
 def test_jobs_are_dealt_in_few_rounds_of_even_stacks(waiting: int, most: int, slots: int, share: int) -> None:
     assert even_share(waiting, most, slots) == share
+
+
+def test_a_job_has_each_gpu_once_however_many_slots_share_it() -> None:
+    shared = [Slot(device, 1) for device in ("cuda:0", "cuda:1", "cuda:0", "cuda:1")]
+
+    assert devices.apart(shared, [0, 1, 2, 3]) == [0, 1]
+    assert devices.apart(shared, [1, 2, 3]) == [1, 2]
+    assert devices.apart([Slot("cpu", 1)] * 3, [0, 2]) == [0, 2]
 
 
 def test_slots_share_the_hosts_memory_and_the_containers_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

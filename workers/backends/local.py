@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from counterweight.contracts.messages import TrainerTask
 from service.persistence.queue import Claim
-from workers import trainer_child
+from workers import rank_child, trainer_child
 from workers.processes import HostProcess, TrainerProcess
 
 PRELOAD = ["workers.warm"]
@@ -36,7 +36,7 @@ class LocalBackend:
 
     def start(self, task: TrainerTask, claims: Sequence[Claim]) -> TrainerProcess:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=trainer_child.main, args=(theirs, task.model_dump_json()), daemon=False)
+        process = self._context.Process(target=rank_child.main_of(task), args=(theirs, task.model_dump_json()), daemon=False)
         process.start()
         theirs.close()
         return TrainerProcess(HostProcess(process), ours)

@@ -134,7 +134,8 @@ class RayRun:
         command = shlex.join(["python", "-P", "-m", "workers.backends.ray_driver", str(self._errand)])
         gpus = 0 if self._task.device == "cpu" else 1
         metadata = {"service": "counterweight", "jobs": str(len(self._claims)), "fence": str(self._claims[0].fence)}
-        self._submit(lambda: self._cluster.submit(self._name, command, self._task.threads, gpus, metadata))
+        cpus = self._task.threads * max(1, len(self._task.rank_devices))
+        self._submit(lambda: self._cluster.submit(self._name, command, cpus, gpus, metadata))
 
     def _submit(self, submit: Callable[[], None]) -> None:
         """Submit until Ray takes the job: a head that is just starting answers before it does."""

@@ -28,7 +28,7 @@ from workers.training.validation import FEWEST_STOPPING_ROWS
 class Cohort:
     """The learner with its network, and the pace, that all members share. `learnt` are the prepared rows that are trained on.
 
-    With a `micro_batch` no more rows of a batch are taken at once: there is too little memory for all of them.
+    Each of the `ranks` takes a share of every batch. With a `micro_batch` it takes no more rows at once: memory is too little for all.
     """
 
     prepared: Prepared
@@ -39,6 +39,7 @@ class Cohort:
     device: torch.device
     members: int
     learnt: slice
+    ranks: int = 1
     micro_batch: int | None = None
 
     def loss(self, spec: ResolvedSpec) -> ResolvedLoss:
@@ -90,7 +91,10 @@ class Cohort:
             notes.append(f"stopped by log_loss instead of average_precision: a class has under {FEWEST_STOPPING_ROWS} validation rows")
         slow = note_on_slow(spec.training.precision, self.device)
         notes += [] if slow is None else [slow]
-        notes += [] if self.micro_batch is None else [note_on_parts(self.network, self.pace.batch_size, self.micro_batch)]
+        notes += [] if self.micro_batch is None else [note_on_parts(self.pace.batch_size, self.micro_batch)]
+        # A network with buffers looks at its batch as a whole.
+        if (self.ranks > 1 or self.micro_batch is not None) and any(block.role == "buffer" for block in self.network.blocks):
+            notes.append("batch norms see a part of each batch at a time: the result is not that of whole batches on one device")
         return notes if self.settled.choice is None else [*notes, self.settled.choice.note]
 
     def ending_notes(self, spec: ResolvedSpec, trained: Trained) -> list[str]:
@@ -114,6 +118,7 @@ class Cohort:
             device=str(self.device),
             precision=self.pace.precision,
             cohort_size=self.members,
+            ranks=self.ranks,
             micro_batch=self.micro_batch,
             notes=self.notes(spec),
             environment=Environment(
@@ -155,13 +160,11 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
     )
 
 
-def note_on_parts(network: AnyNetwork, batch: int, micro_batch: int) -> str:
+def note_on_parts(batch: int, micro_batch: int) -> str:
     """Return what an owner should know whose batches do not fit into memory."""
-    note = (
+    return (
         f"too little memory for a batch of {batch} rows at once: it is taken in parts of up to {micro_batch}, whose gradients are added up"
     )
-    has_norms = any(block.role == "buffer" for block in network.blocks)
-    return f"{note}; batch norms see each part by itself, so the result is not that of whole batches" if has_norms else note
 
 
 def _positive(classes: tuple[str, ...], label: str | None) -> int | None:

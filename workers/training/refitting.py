@@ -8,6 +8,7 @@ from counterweight.contracts.messages import REFIT_SERIES
 from workers.training.cohort import Cohort
 from workers.training.loop import Epoch, Event, Kept, Trained, train
 from workers.training.population import Plan
+from workers.training.ranks import ALONE, Ranks
 from workers.training.rows import Rows
 from workers.training.saving import NEVER, Keeping, Saved
 
@@ -23,6 +24,7 @@ def refit(
     is_cancelled: Callable[[int], bool],
     keeping: Keeping = NEVER,
     saved: Saved | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Event]:
     """Train the members in `first` again, together, on `rows`, those of training and validation.
 
@@ -33,7 +35,7 @@ def refit(
     plans = [refit_plan(again, specs[member], first[member]) for member in members]
     keeping = replace(keeping, is_leaving=_of_places(members, keeping.is_leaving))
     is_gone = _of_places(members, is_cancelled)
-    for event in train(cohort.network, plans, cohort.pace, rows, None, is_gone, keeping, saved, cohort.micro_batch):
+    for event in train(cohort.network, plans, cohort.pace, rows, None, is_gone, keeping, saved, cohort.micro_batch, ranks):
         if isinstance(event, Kept):
             yield replace(event, is_again=True)
             continue

@@ -33,7 +33,9 @@ class Telling:
         """Tell on what and with what the member trains."""
         environment = resolved.environment
         beside = "" if resolved.cohort_size == 1 else f", together with {resolved.cohort_size - 1} other jobs"
-        yield self._line(job_id, f"training on {resolved.device}, {environment.threads} threads, torch {environment.torch}{beside}")
+        shared = "" if resolved.ranks == 1 else f" and {resolved.ranks - 1} more, each with its share of every batch"
+        device = f"{resolved.device}{shared}"
+        yield self._line(job_id, f"training on {device}, {environment.threads} threads, torch {environment.torch}{beside}")
         for part, rows in zip(PARTS, prepared.part_rows, strict=True):
             counts = ", ".join(f"{label} {count}" for label, count in zip(prepared.classes, prepared.class_counts(part), strict=True))
             yield self._line(job_id, f"{part}: {rows} rows ({counts})")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import time
 
@@ -32,15 +33,16 @@ from counterweight.statistics.operating import JudgedPart
 from workers.training import checkpoints
 from workers.training.checkpoints import Checkpoint, Passenger
 from workers.training.cohort import Cohort, form_cohort
-from workers.training.errors import Diverged, OutOfMemory, TrainingError, lacks_memory
+from workers.training.errors import Diverged, OutOfMemory, TooLarge, TrainingError, lacks_memory
 from workers.training.evaluation import evaluate
 from workers.training.files import store
 from workers.training.loop import Deferred, Departed, Epoch, Event, Halved, Kept, Lost, Trained, Withdrawn, all_logits, train
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.population import Plan
 from workers.training.predictions import prediction_files
-from workers.training.prepared import TableFile, prepare
+from workers.training.prepared import Prepared, TableFile, prepare
 from workers.training.products import use_tensor_cores, use_widest_products
+from workers.training.ranks import ALONE, Ranks
 from workers.training.refitting import refit
 from workers.training.requested import Sources, with_requested
 from workers.training.rows import Rows
@@ -54,22 +56,28 @@ def run(
     is_cancelled: Callable[[str], bool],
     clock: Callable[[], float] = time,
     is_leaving: Callable[[str], bool] = lambda _: False,
+    ranks: Ranks = ALONE,
 ) -> Iterator[TrainerMessage]:
     """Train the task's members together; yield what happens to each.
 
     Every member ends with `Succeeded`, `Failed` (its owner can mend it), `Cancelled` (`is_cancelled(job_id)` turned true) or, after a
     checkpoint to go on from, `Left` (`is_leaving(job_id)` did, while it trained). Anything else that goes wrong is raised: the caller's
     process is then of no more use.
+
+    Among several `ranks` each process runs the task, on the device that its own task names. The first one writes all files, heeds what
+    is asked of the members, and its messages are the ones that count: it alone evaluates what was trained, and the others end before.
     """
     unfinished = {member.job_id for member in task.members}
     try:
-        for message in _run(task, is_cancelled, clock, is_leaving):
+        for message in _run(task, is_cancelled, clock, is_leaving, ranks):
             if isinstance(message, LastWord):
                 unfinished.discard(message.job_id)
             yield message
     except (TrainingError, MemoryError, RuntimeError) as trouble:
         error = trouble if isinstance(trouble, TrainingError) else _out_of_memory(trouble, task.device)
-        if error is None:
+        # What the first rank does not meet as well, it cannot tell.
+        is_met_by_all = ranks.is_first or isinstance(trouble, TrainingError | TooLarge)
+        if error is None or not is_met_by_all:
             raise
         for job_id in sorted(unfinished):
             is_for_fewer = isinstance(error, OutOfMemory) and len(task.members) > 1
@@ -77,16 +85,15 @@ def run(
 
 
 def _run(
-    task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float], is_leaving: Callable[[str], bool]
+    task: TrainerTask, is_cancelled: Callable[[str], bool], clock: Callable[[], float], is_leaving: Callable[[str], bool], ranks: Ranks
 ) -> Iterator[TrainerMessage]:
     device = _settle_device(task)
     for member in task.members:
         yield PhaseChanged(job_id=member.job_id, phase="loading")
-    file, first_spec = TableFile(Path(task.table), task.table_sha256), task.members[0].spec
-    prepared = prepare(file, _test_file(task), task.facts, first_spec, Path(task.cache_folder), task.threads)
-    cohort = form_cohort(prepared, task.facts, [member.spec for member in task.members], device, Path(task.cache_folder))
+    # What comes of it is kept on the disk: the others find it there, and so do later jobs.
+    prepared, cohort = ranks.after_first(lambda: _formed(task, device, ranks.size))
     losses = [cohort.loss(member.spec) for member in task.members]
-    kept_in, checkpoint = _newest(task, str(cohort.network))
+    kept_in, checkpoint = _newest(task, str(cohort.network), ranks)
     # All who were there when the checkpoint was made, also those that have ended since: the others' places are counted by them.
     everyone = [Passenger.model_validate(member) for member in task.members] if checkpoint is None else checkpoint.facts.members
     here = {member.job_id: member for member in task.members}
@@ -121,12 +128,15 @@ def _run(
 
     def events() -> Iterator[Event]:
         if not is_again:
-            yield from train(cohort.network, plans, cohort.pace, learnt, parts["validation"], member_is_cancelled, keeping, saved)
+            rows = learnt, parts["validation"]
+            yield from train(cohort.network, plans, cohort.pace, *rows, member_is_cancelled, keeping, saved, ranks=ranks)
         if held:
-            yield from refit(cohort, specs, held, both, member_is_cancelled, keeping, saved if is_again else None)
+            yield from refit(cohort, specs, held, both, member_is_cancelled, keeping, saved if is_again else None, ranks)
 
     for event in events():
         if isinstance(event, Kept):
+            if not ranks.is_first:
+                continue
             written += 1
             try:
                 yield _written(task, written, str(cohort.network), everyone, event, held)
@@ -154,13 +164,14 @@ def _run(
                 cohort = replace(cohort, micro_batch=event.micro_batch)
                 yield PhaseChanged(job_id=member.job_id, phase="training", resolved=cohort.resolved(member.spec, task.threads))
                 yield from telling.halved(member.job_id, event.micro_batch)
-            case Trained() if is_cancelled(member.job_id):  # while it waited for the evaluation of others
+            # While it waited for the evaluation of others.
+            case Trained() if ranks.told(partial(is_cancelled, member.job_id)):
                 yield Cancelled(job_id=member.job_id)
             case Trained() if member.spec.training.refit and first is None:
                 held[event.member] = event
                 yield from telling.trained(member.job_id, event.best_epoch)
                 yield from telling.refitting(member.job_id, sum(prepared.part_rows[:2]), event.best_epoch)
-            case Trained():
+            case Trained() if ranks.is_first:
                 if first is None:
                     yield from telling.trained(member.job_id, event.best_epoch)
                 try:
@@ -169,13 +180,32 @@ def _run(
                     yield _failed(member.job_id, error)
 
 
-def _newest(task: TrainerTask, network: str) -> tuple[CheckpointFile, Checkpoint] | tuple[None, None]:
+def _formed(task: TrainerTask, device: torch.device, ranks: int) -> tuple[Prepared, Cohort]:
+    file, specs, cache = TableFile(Path(task.table), task.table_sha256), [member.spec for member in task.members], Path(task.cache_folder)
+    prepared = prepare(file, _test_file(task), task.facts, specs[0], cache, task.threads)
+    return prepared, replace(form_cohort(prepared, task.facts, specs, device, cache), ranks=ranks)
+
+
+def _newest(task: TrainerTask, network: str, ranks: Ranks) -> tuple[CheckpointFile, Checkpoint] | tuple[None, None]:
     """Return the first checkpoint from which all members can go on, and the file that it was in; None and None without one."""
-    for file in task.checkpoints:
-        found = checkpoints.read(file)
-        if found is not None and found.facts.network == network and found.unfinished().issuperset(each.job_id for each in task.members):
-            return file, found
-    return None, None
+    found: dict[int, Checkpoint] = {}
+
+    def choose() -> int | None:
+        for number, file in enumerate(task.checkpoints):
+            one = checkpoints.read(file)
+            if one is not None and one.facts.network == network and one.unfinished().issuperset(each.job_id for each in task.members):
+                found[number] = one
+                return number
+        return None
+
+    chosen = ranks.told(choose)
+    if chosen is None:
+        return None, None
+    file = task.checkpoints[chosen]
+    checkpoint = found.get(chosen) or checkpoints.read(file)
+    if checkpoint is None:
+        raise RuntimeError(f"rank {ranks.rank} cannot read the checkpoint that the first one goes on from")
+    return file, checkpoint
 
 
 def _held(checkpoint: Checkpoint, plans: Sequence[Plan], device: torch.device) -> dict[int, Trained]:
