@@ -48,7 +48,8 @@ def _living_trainer(words: list[bytes]) -> TrainerProcess:
     process = context.Process(target=_speak_and_live, args=(theirs, words), daemon=True)
     process.start()
     theirs.close()
-    ours.poll(60)
+    if words:
+        ours.poll(60)
     return TrainerProcess(HostProcess(process), ours)
 
 
