@@ -29,7 +29,7 @@ demo: $(READY)
 serve: $(READY)
 	$(BIN)/counterweight serve
 
-# A file's tests stay on one process, so that it starts its server once.
+# A file's tests on one database stay on one process, so that it starts its server once: tests/conftest.py divides them.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 

@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
+from xdist.scheduler import LoadFileScheduling
 
 from service.persistence import schema
 from service.persistence.database import Database
@@ -47,6 +49,19 @@ def pytest_report_header() -> str:
 
 def _drop(name: str) -> None:
     _admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+class ByFileAndDatabase(LoadFileScheduling):  # type: ignore[misc]  # It tells no types.
+    """Keeps a file's tests on one database on one process, so that it starts its server once; another may take those on the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return " ".join([file, *(backend for backend in BACKENDS if backend in test)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return ByFileAndDatabase(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

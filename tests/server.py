@@ -83,6 +83,13 @@ class Server:
             return [child for server in self.part("workers").children() for child in server.children()]
         return []
 
+    def start_worker(self, name: str, **environment: str) -> "subprocess.Popen[bytes]":
+        """Start a worker of one slot beside the server, on a home of its own."""
+        ours = {"COUNTERWEIGHT_HOME": str(self.home.parent / name), "COUNTERWEIGHT_WORKERS": "1"}
+        command = [sys.executable, "-P", "-m", "workers"]
+        with (self.home.parent / f"{self.home.name}.log").open("ab") as log:
+            return subprocess.Popen(command, env=self.environment | ours | environment, stderr=log, stdin=subprocess.DEVNULL)
+
     def kill_everything(self) -> None:
         """SIGKILL to the supervisor and all that came from it, as a power cut would."""
         assert self.process is not None

@@ -1,19 +1,17 @@
 """Cohorts over HTTP on real processes: they form while a slot is busy, measure as alone, and lose nothing to what dies."""
 
 import math
-import time
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.conftest import ServerFactory
 from tests.server import Server
-from tests.tables_of_numbers import two_blobs
 
+SETTINGS = {"workers": "1"}
 ENDLESS = {"max_epochs": 100_000, "early_stopping": None}
-LONG = {"max_epochs": 60, "batch_size": 8, "early_stopping": None}
-"""Training that takes a few seconds, so that there is a middle to be killed in."""
+LONG = {"max_epochs": 30, "batch_size": 8, "early_stopping": None}
+"""Training that takes a second or more, so that there is a middle to be killed in."""
 
 SPECS: list[dict[str, Any]] = [
     {"loss": {"kind": "cross_entropy"}, "training": {"max_epochs": 12}},
@@ -35,19 +33,17 @@ def _submit_while_busy(server: Server, dataset_id: str, specs: list[dict[str, An
     return job_ids
 
 
+def _trains_or_is_over(job: dict[str, Any]) -> bool:
+    return job["is_terminal"] or (job["state"] == "running" and job["progress"] is not None)
+
+
 def _values(job: dict[str, Any]) -> dict[str, float]:
     return {name: metric["value"] for name, metric in job["metrics"].items() if metric["value"] is not None}
 
 
-def test_jobs_that_wait_are_trained_together_and_measured_as_alone(serve: ServerFactory) -> None:
-    server = serve(workers="1")
-    dataset_id = server.upload(two_blobs(), target="event")
-
+def test_jobs_that_wait_are_trained_together_and_measured_as_alone(server: Server, dataset_id: str) -> None:
     together = [server.finish(job_id) for job_id in _submit_while_busy(server, dataset_id, SPECS)]
-    server.stop()
-    server.environment["COUNTERWEIGHT_MAX_COHORT"] = "1"
-    server.start()
-    alone = [server.finish(job_id) for job_id in _submit_while_busy(server, dataset_id, SPECS)]
+    alone = [server.finish(server.submit(dataset_id, **spec)) for spec in SPECS]
 
     assert {job["state"] for job in together + alone} == {"succeeded"}
     assert {job["resolved"]["cohort_size"] for job in together} == {len(SPECS)}
@@ -59,18 +55,14 @@ def test_jobs_that_wait_are_trained_together_and_measured_as_alone(serve: Server
         assert _values(one) == pytest.approx(_values(other), rel=1e-3, abs=1e-3)
 
 
-def test_a_job_that_kills_its_trainer_is_found_out_and_takes_no_other_with_it(serve: ServerFactory) -> None:
-    server = serve(workers="1")
-    dataset_id = server.upload(two_blobs(), target="event")
+def test_a_job_that_kills_its_trainer_is_found_out_and_takes_no_other_with_it(server: Server, dataset_id: str) -> None:
     specs = [{"training": LONG | {"seed": seed}, "limits": {"max_attempts": 1}} for seed in range(5)]
     *others, poison = _submit_while_busy(server, dataset_id, specs)
 
-    while not (job := server.read(f"/jobs/{poison}"))["is_terminal"]:
-        if job["state"] == "running" and job["progress"]:
-            for trainer in server.trainers():
-                trainer.kill()
-            server.wait(f"/jobs/{poison}", lambda now, seen=job: now["version"] > seen["version"])
-        time.sleep(0.02)
+    while not (job := server.wait(f"/jobs/{poison}", _trains_or_is_over))["is_terminal"]:
+        for trainer in server.trainers():
+            trainer.kill()
+        server.wait(f"/jobs/{poison}", lambda now, seen=job: now["version"] > seen["version"])
 
     assert job["error"]["failure_class"] == "internal"
     attempts = server.read(f"/jobs/{poison}/attempts")["data"]
@@ -80,9 +72,7 @@ def test_a_job_that_kills_its_trainer_is_found_out_and_takes_no_other_with_it(se
         assert server.finish(job_id)["state"] == "succeeded"
 
 
-def test_a_worker_killed_with_a_cohort_loses_none_of_it(serve: ServerFactory) -> None:
-    server = serve(workers="1")
-    dataset_id = server.upload(two_blobs(), target="event")
+def test_a_worker_killed_with_a_cohort_loses_none_of_it(server: Server, dataset_id: str) -> None:
     job_ids = _submit_while_busy(server, dataset_id, [{"training": LONG | {"seed": seed}} for seed in range(3)])
     for job_id in job_ids:
         server.wait(f"/jobs/{job_id}", lambda job: job["progress"] is not None)
@@ -99,9 +89,7 @@ def test_a_worker_killed_with_a_cohort_loses_none_of_it(serve: ServerFactory) ->
     assert outcomes == ["lost"] * len(jobs)
 
 
-def test_a_cancelled_member_leaves_and_the_others_go_on(serve: ServerFactory) -> None:
-    server = serve(workers="1")
-    dataset_id = server.upload(two_blobs(), target="event")
+def test_a_cancelled_member_leaves_and_the_others_go_on(server: Server, dataset_id: str) -> None:
     first, other, last = _submit_while_busy(server, dataset_id, [{"training": LONG | {"seed": seed}} for seed in range(3)])
     server.wait(f"/jobs/{other}", lambda job: job["progress"] is not None)
 

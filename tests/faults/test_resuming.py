@@ -2,20 +2,18 @@
 
 import random
 import time
+from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from tests.conftest import ServerFactory
+from counterweight.crashpoints import arm
 from tests.server import Server
-from tests.tables_of_numbers import two_blobs
 
-OFTEN = {"checkpoint_s": "0.3"}
-LONG = {"max_epochs": 40, "batch_size": 8, "early_stopping": None}
-"""Training that takes a few seconds, so that there is a middle to be killed in."""
-
+SETTINGS = {"workers": "1", "checkpoint_s": "0.1"}
 PLAIN = {"kind": "mlp", "numeric_embedding": "none"}
+STEPS = {"max_epochs": 20, "batch_size": 8, "early_stopping": None}
+"""Some 900 steps, so that there are many to be killed at."""
 
 Digits = tuple[dict[str, Any], dict[str, Any], dict[str, str]]
 
@@ -30,40 +28,27 @@ def digits(server: Server, job_id: str) -> Digits:
     return job["metrics"], series, {name: sha256 for name, sha256 in files.items() if name.endswith((".safetensors", ".parquet"))}
 
 
-def until_checkpointed(server: Server, job_id: str, before: set[str]) -> None:
-    """Return once an attempt that is not among those before has written a checkpoint; add it to them."""
+def kill_trainer(armed: Path, step: int) -> None:
+    """Return once the trainer has died, `step` steps from now, or from the start of the next attempt."""
+    arm(armed, "training.step", passes=step)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = {path.parent.name for path in (server.home.parent / "files" / "checkpoints").glob("*/*.safetensors")} - before
-        if found:
-            before |= found
-            return
-        assert not server.read(f"/jobs/{job_id}")["is_terminal"], server.tale
+    while (armed / "training.step").exists():
+        assert time.monotonic() < deadline, "the step was never taken"
         time.sleep(0.02)
-    raise AssertionError(f"no checkpoint\n{server.tale}")
-
-
-def kill_trainers(server: Server) -> None:
-    trainers: list[psutil.Process] = server.trainers()
-    for trainer in trainers:
-        trainer.kill()
-    psutil.wait_procs(trainers, timeout=10)
 
 
 @pytest.mark.parametrize("refit", [False, True], ids=["once", "refitted"])
-def test_a_job_whose_trainer_is_killed_at_random_steps_ends_with_the_same_digits(serve: ServerFactory, *, refit: bool) -> None:
-    server, source = serve(workers="1", **OFTEN), random.Random(7)
-    dataset_id = server.upload(two_blobs(), target="event")
-    spec = {"training": LONG | {"refit": refit}, "learner": PLAIN | {"dropout": 0.2}, "limits": {"max_attempts": 10}}
+def test_a_job_whose_trainer_is_killed_at_random_steps_ends_with_the_same_digits(
+    server: Server, dataset_id: str, armed: Path, *, refit: bool
+) -> None:
+    source = random.Random(7)
+    spec = {"training": STEPS | {"refit": refit}, "learner": PLAIN | {"dropout": 0.2}, "limits": {"max_attempts": 10}}
     undisturbed = server.submit(dataset_id, **spec)
     server.finish(undisturbed)
 
     job_id = server.submit(dataset_id, **spec)
-    attempts: set[str] = set()
     for _ in range(2):
-        until_checkpointed(server, job_id, attempts)
-        time.sleep(source.uniform(0, 0.3))
-        kill_trainers(server)
+        kill_trainer(armed, source.randrange(250, 400))
     server.finish(job_id)
 
     assert digits(server, job_id) == digits(server, undisturbed)
@@ -71,19 +56,16 @@ def test_a_job_whose_trainer_is_killed_at_random_steps_ends_with_the_same_digits
     assert sum("goes on from a checkpoint" in line for line in lines) == 2
 
 
-def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_digits(serve: ServerFactory) -> None:
-    server, source = serve(workers="1", **OFTEN), random.Random(8)
-    dataset_id = server.upload(two_blobs(), target="event")
+def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_digits(server: Server, dataset_id: str, armed: Path) -> None:
+    source = random.Random(8)
     calm = study_of_eight(server, dataset_id)
     for job_id in calm:
         server.finish(job_id)
 
-    job_ids, attempts = study_of_eight(server, dataset_id), set[str]()
+    job_ids = study_of_eight(server, dataset_id)
     study = f"/studies/{server.read(f'/jobs/{job_ids[0]}')['study_id']}"
-    until_checkpointed(server, job_ids[0], attempts)
-    time.sleep(source.uniform(0, 0.3))
-    kill_trainers(server)
-    until_checkpointed(server, job_ids[0], attempts)
+    kill_trainer(armed, source.randrange(200, 300))
+    server.wait(f"/jobs/{job_ids[0]}", lambda job: job["state"] == "running" and job["attempt"]["number"] == 2)
     asked = time.monotonic()
     assert server.client.post(f"{study}/pause").status_code == 202
     for job_id in job_ids:
@@ -91,9 +73,7 @@ def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_dig
     assert time.monotonic() - asked < 10
     assert server.trainers() == []
     assert server.client.post(f"{study}/resume").status_code == 202
-    until_checkpointed(server, job_ids[0], attempts)
-    time.sleep(source.uniform(0, 0.3))
-    kill_trainers(server)
+    kill_trainer(armed, source.randrange(50, 150))
     for job_id in job_ids:
         server.finish(job_id)
 
@@ -104,7 +84,7 @@ def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_dig
 
 def study_of_eight(server: Server, dataset_id: str) -> list[str]:
     """Submit two losses with four seeds; return the jobs, by loss and seed."""
-    base = {"dataset_id": dataset_id, "training": LONG, "learner": PLAIN}
+    base = {"dataset_id": dataset_id, "training": STEPS, "learner": PLAIN}
     losses = [{"kind": "focal"}, {"kind": "logit_adjusted"}]
     answer = server.client.post("/studies", json={"base": base, "losses": losses, "seeds": [0, 1, 2, 3]})
     assert answer.status_code == 201, answer.text
