@@ -1,30 +1,48 @@
-"""`python -m tests.faults`: every crash point with several seeds, then random kills under load, on each database there is."""
+"""`python -m tests.faults`: crash points, a database away, cut connections and random kills under load, on each database there is."""
 
 import argparse
 import random
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from service.persistence.database import Database
 from tests import records
-from tests.faults.campaign import account, armed_server, await_work, fire, kill_at_random, load, shots
-from tests.server import Server
+from tests.faults.campaign import (
+    Target,
+    account,
+    armed_target,
+    await_trainings,
+    await_work,
+    cut_commits,
+    fire,
+    kill_at_random,
+    load,
+    lost_for_silence,
+    shots,
+)
+from tests.faults.proxy import Proxy, outage
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="random SIGKILLs, shared among the databases (default %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="how often each crash point goes off on each database (default %(default)s)")
+    parser.add_argument("--outage", type=float, default=60, help="seconds for which the database is away (default %(default)s)")
+    parser.add_argument("--cuts", type=int, default=200, help="connections to PostgreSQL that end in a commit (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random kills (default %(default)s)")
     arguments = parser.parse_args()
     kinds = records.available()
     for kind in kinds:
         for seed in range(arguments.seeds):
             print(f"{kind}, crash points, seed {seed}: {_points(kind, seed)}", flush=True)
+    for kind in kinds:
+        print(f"{kind}, away for {arguments.outage:g} s: {_outage(kind, arguments.outage)}", flush=True)
+        print(f"{kind}, connections cut in a commit: {_commits(kind, arguments.cuts, arguments.seed)}", flush=True)
     for number, kind in enumerate(kinds):
         kills = arguments.kills // len(kinds) + (number < arguments.kills % len(kinds))
         print(f"{kind}, {kills} random kills: {_kills(kind, kills, arguments.seed)}", flush=True)
@@ -32,20 +50,40 @@ def main() -> int:
 
 
 def _points(kind: str, seed: int) -> str:
-    with _server(kind) as (server, database, folder):
-        with load(server, folder / "ledger.jsonl", seed):
-            fired = fire(server, folder / "armed", shots(seed))
-        return _told(fired, account(server, database, folder / "ledger.jsonl"))
+    with _target(kind) as (target, database, folder):
+        with load(target.server, folder / "ledger.jsonl", seed):
+            fired = fire(target, folder / "armed", shots(seed))
+        return _told(fired, account(target.server, database, folder / "ledger.jsonl"))
 
 
 def _kills(kind: str, kills: int, seed: int) -> str:
     source, killed = random.Random(seed), Counter[str]()
-    with _server(kind) as (server, database, folder):
-        with load(server, folder / "ledger.jsonl", seed):
+    with _target(kind) as (target, database, folder):
+        with load(target.server, folder / "ledger.jsonl", seed):
             for _ in range(kills):
-                await_work(server, source)
-                killed[kill_at_random(server, source)] += 1
-        return _told(killed.total(), account(server, database, folder / "ledger.jsonl")) + f" ({dict(killed)})"
+                await_work(target, source)
+                killed[kill_at_random(target, source)] += 1
+        return _told(killed.total(), account(target.server, database, folder / "ledger.jsonl")) + f" ({dict(killed)})"
+
+
+def _outage(kind: str, seconds: float) -> str:
+    with _target(kind) as (target, database, folder):
+        with load(target.server, folder / "ledger.jsonl", seed=0):
+            await_trainings(target.server)
+            with outage(database, [target.way] if target.way else []):
+                time.sleep(seconds)
+        found = account(target.server, database, folder / "ledger.jsonl")
+        assert lost_for_silence(database) == 0
+        return f"nothing lost, doubled, torn, stuck or queued again; {dict(found)}"
+
+
+def _commits(kind: str, cuts: int, seed: int) -> str:
+    with _target(kind) as (target, database, folder):
+        if target.way is None:
+            return "no connection to be cut"
+        with load(target.server, folder / "ledger.jsonl", seed):
+            cut = cut_commits(target.way, cuts, random.Random(seed))
+        return _told(cut, account(target.server, database, folder / "ledger.jsonl"))
 
 
 def _told(kills: int, found: Counter[str]) -> str:
@@ -53,14 +91,15 @@ def _told(kills: int, found: Counter[str]) -> str:
 
 
 @contextmanager
-def _server(kind: str) -> Iterator[tuple[Server, Database, Path]]:
+def _target(kind: str) -> Iterator[tuple[Target, Database, Path]]:
     with (
         tempfile.TemporaryDirectory() as name,
         records.fresh(kind, Path(name)) as url,
         closing(Database(url)) as database,
-        armed_server(Path(name), url) as server,
+        nullcontext() if kind == "sqlite" else Proxy(url) as way,
+        armed_target(Path(name), url, way) as target,
     ):
-        yield server, database, Path(name)
+        yield target, database, Path(name)
 
 
 if __name__ == "__main__":

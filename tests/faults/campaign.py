@@ -13,19 +13,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from counterweight.crashpoints import KILL, VARIABLE, arm
 from service.persistence import housekeeping
 from service.persistence.database import Database
 from service.persistence.files import Files
-from service.persistence.tables import Artifact, Dataset, Event, Job, MetricPoint, Model
+from service.persistence.tables import Artifact, Attempt, Dataset, Event, Job, MetricPoint, Model
 from tests.faults.load import entries
+from tests.faults.proxy import Proxy
 from tests.server import Server
 
 GOES_OFF_S = 180
 ENDS_S = 120
 LEASE_S = 2
+CHECKPOINT_S = 0.2
 
 API = (
     "upload.created",
@@ -48,19 +50,26 @@ AGENT = (
     "report.committed",
     "finish.before_event",
     "cancel.passed_on",
+    "tidying.looked",
+    "reaper.found",
 )
 CHILDREN = (
     "ingest.begun",
     "ingest.read",
     "ingest.member",
     "training.step",
+    "checkpoint.begun",
+    "checkpoint.written",
     "artifact.before_sync",
     "artifact.renamed",
     "finish.before_report",
 )
-ERRORS = (("upload.receiving", "ENOSPC"), ("upload.before_sync", "EIO"), ("artifact.before_sync", "ENOSPC"))
+ERRORS = (("upload.receiving", "ENOSPC"), ("upload.before_sync", "EIO"), ("artifact.before_sync", "ENOSPC"), ("checkpoint.begun", "ENOSPC"))
 ON_START = ("agent.registered", "tidying.looked")
 """Reached when an agent begins: one must die first."""
+
+ON_SILENCE = "reaper.found"
+"""Reached when an agent has been silent for a lease: one must die that nobody starts again on its home."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +91,46 @@ def shots(seed: int) -> list[list[Shot]]:
     return [[Shot(shot.point, shot.what, source.randrange(4) if seed else 0) for shot in lane] for lane in lanes]
 
 
+class Second:
+    """A worker beside that of the server; whenever it has died, it is started again as a host that was never seen before."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._started = server, 1
+        self._process = server.start_worker("second-1")
+
+    def revive(self) -> None:
+        if self._process.poll() is not None:
+            self._started += 1
+            self._process = self._server.start_worker(f"second-{self._started}")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is killed: a server with a worker of its own, a second worker, and their way to PostgreSQL."""
+
+    server: Server
+    second: Second
+    way: Proxy | None
+
+
 @contextmanager
-def armed_server(folder: Path, database_url: str) -> Iterator[Server]:
-    """Start a server whose points are armed in the folder `armed`, with a short lease."""
+def armed_target(folder: Path, database_url: str, way: Proxy | None) -> Iterator[Target]:
+    """Start a server and a second worker whose points are armed in the folder `armed`, with a short lease."""
+    database_url = database_url if way is None else way.url
     (folder / "armed").mkdir()
-    server = Server(folder / "home", database_url=database_url, files_url=f"file://{folder / 'files'}", lease_s=str(LEASE_S))
+    settings = {"lease_s": str(LEASE_S), "checkpoint_s": str(CHECKPOINT_S), "workers": "1"}
+    server = Server(folder / "home", database_url=database_url, files_url=f"file://{folder / 'files'}", **settings)
     server.environment[VARIABLE] = str(folder / "armed")
     with server:
-        yield server
+        second = Second(server)
+        try:
+            yield Target(server, second, way)
+        finally:
+            second.kill()
 
 
 @contextmanager
@@ -108,7 +149,7 @@ def load(server: Server, path: Path, seed: int) -> Iterator[None]:
     assert client.returncode == 0, path.with_suffix(".log").read_text()
 
 
-def fire(server: Server, folder: Path, lanes: Sequence[Sequence[Shot]]) -> int:
+def fire(target: Target, folder: Path, lanes: Sequence[Sequence[Shot]]) -> int:
     """Let the points of each lane go off one after another, the lanes side by side; return how many did."""
     waiting = [list(lane) for lane in lanes]
     armed: list[Shot | None] = [None] * len(waiting)
@@ -122,21 +163,37 @@ def fire(server: Server, folder: Path, lanes: Sequence[Sequence[Shot]]) -> int:
                 shot = armed[number] = lane.pop(0)
                 arm(folder, shot.point, shot.what, shot.passes)
                 if shot.point in ON_START:
-                    server.part("workers").kill()
-        assert time.monotonic() - since < GOES_OFF_S, f"never reached: {[shot for shot in armed if shot]}\n{server.tale}"
+                    target.server.part("workers").kill()
+                if shot.point == ON_SILENCE:
+                    target.second.kill()
+        target.second.revive()
+        assert time.monotonic() - since < GOES_OFF_S, f"never reached: {[shot for shot in armed if shot]}\n{target.server.tale}"
         time.sleep(0.02)
     return fired
 
 
-def await_work(server: Server, source: random.Random) -> None:
+def await_trainings(server: Server) -> None:
+    """Return once as many jobs train as there are workers."""
+    deadline = time.monotonic() + GOES_OFF_S
+    while len([job for job in server.read("/jobs", filter="state = running")["data"] if job["progress"]]) < 2:
+        assert time.monotonic() < deadline, server.tale
+        time.sleep(0.1)
+
+
+def await_work(target: Target, source: random.Random) -> None:
     """Return a moment after the server answers."""
-    server.read("/jobs", limit="1")
+    target.second.revive()
+    target.server.read("/jobs", limit="1")
     time.sleep(source.uniform(0, 0.5))
 
 
-def kill_at_random(server: Server, source: random.Random) -> str:
-    """Kill a part of the server, or all of it, and start that again; return what was killed."""
-    what = source.choices(["trainer", "workers", "service.api", "everything"], weights=[4, 3, 3, 1])[0]
+def kill_at_random(target: Target, source: random.Random) -> str:
+    """Kill a part of the server, all of it, or the second worker; return what was killed."""
+    server = target.server
+    what = source.choices(["trainer", "workers", "service.api", "second worker", "everything"], weights=[4, 3, 3, 2, 1])[0]
+    if what == "second worker":
+        target.second.kill()
+        return what
     if what == "everything":
         server.kill_everything()
         server.start()
@@ -150,6 +207,24 @@ def kill_at_random(server: Server, source: random.Random) -> str:
         except psutil.NoSuchProcess:
             continue  # It has just ended by itself.
         return what
+
+
+def cut_commits(way: Proxy, count: int, source: random.Random) -> int:
+    """End the connection of so many commits, before they arrive or before they are answered, with others between; return how many."""
+    for _ in range(count):
+        way.cut_commits([source.choice(["before", "after"])])
+        deadline = time.monotonic() + GOES_OFF_S
+        while way.is_cutting:
+            assert time.monotonic() < deadline, "nobody commits"
+            time.sleep(0.01)
+        time.sleep(source.uniform(0, 0.2))
+    return count
+
+
+def lost_for_silence(database: Database) -> int:
+    """Return how many attempts ended because their worker was not seen for a lease."""
+    with database.read() as session:
+        return session.scalar(select(func.count()).where(Attempt.detail.contains("silent for a whole lease"))) or 0
 
 
 def account(server: Server, database: Database, ledger: Path) -> Counter[str]:

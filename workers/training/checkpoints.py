@@ -11,6 +11,7 @@ from torch import Tensor
 from counterweight.contracts.base import View
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.messages import CheckpointFile, StoredFile
+from counterweight.crashpoints import crashpoint
 from workers.training.files import digest, write_whole
 from workers.training.loop import Kept, Trained
 from workers.training.saving import Saved, Standing
@@ -75,7 +76,10 @@ def write(
     content = safetensors.torch.save(tensors, {_FACTS: facts.model_dump_json()})
     name = f"{number}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
-    return StoredFile(name=name, path=name, bytes=len(content), sha256=write_whole(folder / name, content)), facts
+    crashpoint("checkpoint.begun")
+    sha256 = write_whole(folder / name, content)
+    crashpoint("checkpoint.written")
+    return StoredFile(name=name, path=name, bytes=len(content), sha256=sha256), facts
 
 
 def read(file: CheckpointFile) -> Checkpoint | None:
