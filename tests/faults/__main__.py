@@ -13,6 +13,8 @@ from pathlib import Path
 from service.persistence.database import Database
 from tests import records
 from tests.faults.campaign import (
+    LEASE_S,
+    PATIENT_LEASE_S,
     Target,
     account,
     armed_target,
@@ -67,7 +69,7 @@ def _kills(kind: str, kills: int, seed: int) -> str:
 
 
 def _outage(kind: str, seconds: float) -> str:
-    with _target(kind) as (target, database, folder):
+    with _target(kind, PATIENT_LEASE_S) as (target, database, folder):
         with load(target.server, folder / "ledger.jsonl", seed=0):
             await_trainings(target.server)
             with outage(database, [target.way] if target.way else []):
@@ -91,13 +93,13 @@ def _told(kills: int, found: Counter[str]) -> str:
 
 
 @contextmanager
-def _target(kind: str) -> Iterator[tuple[Target, Database, Path]]:
+def _target(kind: str, lease_s: float = LEASE_S) -> Iterator[tuple[Target, Database, Path]]:
     with (
         tempfile.TemporaryDirectory() as name,
         records.fresh(kind, Path(name)) as url,
         closing(Database(url)) as database,
         nullcontext() if kind == "sqlite" else Proxy(url) as way,
-        armed_target(Path(name), url, way) as target,
+        armed_target(Path(name), url, way, lease_s) as target,
     ):
         yield target, database, Path(name)
 
