@@ -18,7 +18,7 @@ from tests.faults.campaign import (
     Target,
     account,
     armed_target,
-    await_trainings,
+    await_training,
     await_work,
     cut_commits,
     fire,
@@ -71,7 +71,7 @@ def _kills(kind: str, kills: int, seed: int) -> str:
 def _outage(kind: str, seconds: float) -> str:
     with _target(kind, PATIENT_LEASE_S) as (target, database, folder):
         with load(target.server, folder / "ledger.jsonl", seed=0):
-            await_trainings(target.server)
+            await_training(target.server)
             with outage(database, [target.way] if target.way else []):
                 time.sleep(seconds)
         found = account(target.server, database, folder / "ledger.jsonl")
