@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
-START_S = 60
+START_S = 120
 
 
 def free_port() -> int:
