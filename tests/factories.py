@@ -171,7 +171,7 @@ def make_job(
     )
     session.add(job)
     session.flush()
-    events.log_new_job(session, job, moment)
+    events.log_new_jobs(session, [job])
     for step in _way_to(state):
         _move(session, job, step, agent)
     session.flush()

@@ -36,6 +36,7 @@ from service.api.guard import Guard, authenticator
 from service.api.held import Held
 from service.api.journal import Journal
 from service.api.notifier import Notifier
+from service.api.submitting import Submissions
 from service.api.waiting import Waiting
 from service.persistence.database import Database
 from service.persistence.files import Files
@@ -48,7 +49,7 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     """Return the application over one record. Running it starts the thread that watches for changes."""
     waiting, feed = Waiting(), Feed()
     notifier = Notifier(database, waiting, feed)
-    service = Service(settings, database, files, waiting, feed, notifier, Snapshots(), Held(database.commits))
+    service = Service(settings, database, files, waiting, feed, notifier, Snapshots(), Held(database.commits), Submissions(database))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -10,13 +10,14 @@ from fastapi import Depends, Header, Query, Request
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.keys import Scope
-from counterweight.crashpoints import crashpoint
 from counterweight.settings import ServerSettings
 from service.api.etags import Snapshots
 from service.api.feed import Feed
 from service.api.held import Held
 from service.api.notifier import Notifier
 from service.api.problems import wrong_field
+from service.api.submitting import Submissions
+from service.api.transactions import transaction
 from service.api.waiting import Waiting
 from service.domain.callers import Caller, Trainer
 from service.domain.errors import Forbidden
@@ -37,6 +38,7 @@ class Service:
     notifier: Notifier
     snapshots: Snapshots
     held: Held
+    submissions: Submissions
 
 
 def service_of(request: Request) -> Service:
@@ -50,11 +52,8 @@ def read_session(request: Request) -> Iterator[Session]:
 
 
 def write_session(request: Request) -> Iterator[Session]:
-    crashpoint("write.before_begin")
-    with service_of(request).database.write() as session:
+    with transaction(service_of(request).database) as session:
         yield session
-        crashpoint("write.before_commit")
-    crashpoint("write.committed")
 
 
 # `function`: the transaction is committed before the answer leaves. FastAPI's default would commit after it.

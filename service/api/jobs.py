@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import AttemptRecord, JobPatch, JobPlan, JobSpec, JobView, MetricsView, ResolvedSpec, Transition
-from counterweight.contracts.loss_resolution import ResolvedLoss
+from counterweight.contracts.jobs import AttemptRecord, JobPatch, JobPlan, JobSpec, JobView, MetricsView, Transition
 from counterweight.contracts.pages import Page
 from service.api import histories
 from service.api.answers import answer, once, respond
@@ -35,11 +35,12 @@ from service.api.etags import READ, TAGGED, IfMatch, IfNoneMatch, snapshot, tagg
 from service.api.negotiation import preferred
 from service.api.problems import declared
 from service.api.reading import read
+from service.api.submitting import Submission
 from service.domain import filters, sorting, submission
 from service.domain.fields import FILTERED, SORTED, spelled
 from service.persistence import deletion, jobs, metrics, planning, recipes
 from service.persistence.idempotency import Answer
-from service.persistence.tables import Dataset, Job
+from service.persistence.tables import Job
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=StrictRoute)
 
@@ -68,30 +69,23 @@ Epoch = Annotated[int | None, Query(ge=0, le=10**9)]
     response_model=JobView,
     responses=declared(404, 409, 413, 415, 507) | {200: {"model": JobPlan, "description": "With `dry_run`: what would become of it."}},
 )
-def submit_job(
-    spec: JobSpec, caller: Submitter, session: WriteSession, key: IdempotencyKey, trace: TraceParent, dry_run: DryRun = False
+async def submit_job(
+    request: Request, spec: JobSpec, caller: Submitter, key: IdempotencyKey, trace: TraceParent, dry_run: DryRun = False
 ) -> Response:
     """Queue a training job. Only `dataset_id` is required; every default is settled now, and stored with the job.
 
     With `dry_run` all is checked and settled, and answered with what the job may need and what would keep it waiting.
     """
-    moment = now()
+    service = service_of(request)
 
-    def settle() -> tuple[Dataset, ResolvedSpec, ResolvedLoss]:
-        dataset, facts, choices = recipes.ingredients(session, caller.project_id, spec)
-        return dataset, *submission.settle(spec, facts, choices)
-
-    def make() -> Answer:
-        dataset, settled, loss = settle()
-        job_id = new_id("job", moment)
-        job = jobs.add(session, job_id, dataset, settled, loss, traceparent=trace, created_by=caller.key_id, now=moment)
-        return answer(201, _view(session, job), f"/api/v1/jobs/{job.id}")
+    def plan() -> JobPlan:
+        with service.database.read() as session:
+            dataset, facts, choices = recipes.ingredients(session, caller.project_id, spec.dataset_id, spec.test_dataset_id)
+            return planning.plan(session, dataset, *submission.settle(spec, facts, choices), now())
 
     if dry_run:
-        return Response(planning.plan(session, *settle(), moment).model_dump_json(), 200, media_type="application/json")
-    made = once(session, caller.project_id, key, ["POST /jobs", spec.model_dump(mode="json")], make, moment)
-    assert made is not None
-    return respond(made)
+        return Response((await run_in_threadpool(plan)).model_dump_json(), 200, media_type="application/json")
+    return respond(await service.submissions.make(Submission(caller.project_id, spec, key, trace, caller.key_id, now())))
 
 
 @router.get("", operation_id="jobs_list", responses=declared())

@@ -69,7 +69,7 @@ def resolve_loss(question: Annotated[LossQuestion, Body(openapi_examples=EXAMPLE
     It counts the training rows of `split`, the default one when left out: a job with this split gets the same numbers. What groups or
     times make of the classes is known when a job has divided the rows; the numbers are then an estimate, and a note says so.
     """
-    dataset = datasets.get_ready(session, caller.project_id, question.dataset_id)
+    dataset = datasets.ready(datasets.get(session, caller.project_id, question.dataset_id))
     return submission.answer(question, datasets.facts(dataset), DatasetChoices.of(dataset.name, dataset.options))
 
 

@@ -57,7 +57,7 @@ def create_study(
     moment = now()
 
     def settle() -> tuple[Dataset, Plan]:
-        dataset, facts, choices = recipes.ingredients(session, caller.project_id, spec.base, "/base")
+        dataset, facts, choices = recipes.ingredients(session, caller.project_id, spec.base.dataset_id, spec.base.test_dataset_id, "/base")
         return dataset, rules.settle(spec, facts, choices)
 
     def make() -> Answer:

@@ -1,10 +1,9 @@
 """What the record knows of who goes next: what projects have in hand, and what keeps jobs waiting."""
 
-from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, Select, cast, func, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -12,7 +11,7 @@ from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.queue import ProjectLimits
 from service.domain import admission
 from service.domain.admission import Load
-from service.persistence.tables import IS_QUEUED, Job, Project
+from service.persistence.tables import IS_HELD, IS_QUEUED, Job, Project
 
 
 def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]:
@@ -35,14 +34,7 @@ def may_start(now: datetime) -> ColumnElement[bool]:
 
 def loads(session: Session) -> list[Load]:
     """Return what each project has in hand, and whether something of it waits."""
-    # Scalars, each a single step into an index: as a join, all that waits would be read.
-    queued = (Job.project_id == Project.id) & IS_QUEUED
-    first = select(Job.turn).where(queued).order_by(Job.turn, Job.id).limit(1).scalar_subquery()
-    last = select(func.max(Job.started_at)).where(Job.project_id == Project.id).scalar_subquery()
-    held = _held(session, Job.agent_id.is_not(None))
-    return [
-        _load(project, held[project.id], last_start, turn) for project, last_start, turn in session.execute(select(Project, last, first))
-    ]
+    return [Load(*found) for found in session.execute(_LOADS)]
 
 
 def hold_to_limits(session: Session, load: Load) -> Load:
@@ -50,10 +42,8 @@ def hold_to_limits(session: Session, load: Load) -> Load:
     if load.max_running_jobs is None and load.max_running_gpus is None:
         return load
     # Not `FOR UPDATE`, which would hold up everyone who submits a job of the project.
-    locked = select(Project).where(Project.id == load.project_id).with_for_update(key_share=True)
-    project = session.scalars(locked.execution_options(populate_existing=True)).one()
-    held = _held(session, Job.agent_id.is_not(None) & (Job.project_id == project.id))
-    return _load(project, held[project.id], load.last_start, load.first_turn)
+    session.execute(select(Project.id).where(Project.id == load.project_id).with_for_update(key_share=True)).one()
+    return Load(*session.execute(_LOADS.where(Project.id == load.project_id)).one())
 
 
 def limits(load: Load) -> ProjectLimits:
@@ -66,25 +56,23 @@ def limits(load: Load) -> ProjectLimits:
     )
 
 
-def _held(session: Session, which: ColumnElement[bool]) -> dict[str, list[tuple[int, int, int]]]:
-    """Return, by project, the jobs, the GPUs and the slots of each trainer."""
-    trainer = func.coalesce(Job.cohort_id, Job.id)
-    found = select(Job.project_id, func.count(), func.max(Job.gpus_held), func.max(Job.gpus)).where(which).group_by(Job.project_id, trainer)
-    trainers = defaultdict[str, list[tuple[int, int, int]]](list)
-    for project_id, jobs, gpus, slots in session.execute(found):
-        trainers[project_id].append((jobs, gpus, slots))
-    return trainers
-
-
-def _load(project: Project, trainers: Iterable[tuple[int, int, int]], last_start: datetime | None, first_turn: float | None) -> Load:
-    held = list(trainers)
-    return Load(
-        project_id=project.id,
-        running=sum(jobs for jobs, _, _ in held),
-        slots=sum(slots for _, _, slots in held),
-        gpus=sum(gpus for _, gpus, _ in held),
-        max_running_jobs=project.max_running_jobs,
-        max_running_gpus=project.max_running_gpus,
-        last_start=last_start,
-        first_turn=first_turn,
+def _loads() -> Select[Any]:
+    """Return the statement of all loads, its columns in the order of their fields."""
+    trainers = (
+        select(Job.project_id, func.count().label("jobs"), func.max(Job.gpus).label("slots"), func.max(Job.gpus_held).label("gpus"))
+        .where(IS_HELD)
+        .group_by(Job.project_id, func.coalesce(Job.cohort_id, Job.id))
+        .subquery()
     )
+    sums = (func.sum(trainers.c.jobs), func.sum(trainers.c.slots), func.sum(trainers.c.gpus))
+    held = select(trainers.c.project_id, *(cast(value, Integer).label(f"held_{place}") for place, value in enumerate(sums)))
+    held_by = held.group_by(trainers.c.project_id).subquery()
+    # Scalars, each a single step into an index: as a join, all that waits would be read.
+    first = select(Job.turn).where(Job.project_id == Project.id, IS_QUEUED).order_by(Job.turn, Job.id).limit(1).scalar_subquery()
+    last = select(func.max(Job.started_at)).where(Job.project_id == Project.id).scalar_subquery()
+    in_hand = [func.coalesce(column, 0) for column in held_by.c[1:]]
+    columns = (Project.id, *in_hand, Project.max_running_jobs, Project.max_running_gpus, last, first)
+    return select(*columns).outerjoin(held_by, held_by.c.project_id == Project.id)
+
+
+_LOADS = _loads()

@@ -39,6 +39,8 @@ def record(session: Session, jobs: Sequence[Job], message: Checkpointed, where: 
 def newest_first(session: Session, job: Job) -> list[Checkpoint]:
     """Return the checkpoints that a job can go on from."""
     ids = [checkpoint_id for checkpoint_id in (job.checkpoint_id, job.fallback_id) if checkpoint_id is not None]
+    if not ids:
+        return []
     found = {row.id: row for row in session.scalars(select(Checkpoint).where(Checkpoint.id.in_(ids)))}
     return [found[checkpoint_id] for checkpoint_id in ids if checkpoint_id in found]
 

@@ -48,15 +48,11 @@ def absent_source(session: Session, files: Files) -> str | None:
 
 def get(session: Session, project_id: str, dataset_id: str) -> Dataset:
     """Return a dataset; NotFound when there is none of this id in the project."""
-    dataset = session.get(Dataset, dataset_id) if is_id("ds", dataset_id) else None
-    if dataset is None or dataset.project_id != project_id:
-        raise NotFound(f"there is no dataset {dataset_id!r} in this project")
-    return dataset
+    return _of_project(session.get(Dataset, dataset_id) if is_id("ds", dataset_id) else None, project_id, dataset_id)
 
 
-def get_ready(session: Session, project_id: str, dataset_id: str, pointer: str = "/dataset_id") -> Dataset:
+def ready(dataset: Dataset, pointer: str = "/dataset_id") -> Dataset:
     """Return a dataset that can be trained on; NotReady while it is being read, Invalid at `pointer` when its file could not be."""
-    dataset = get(session, project_id, dataset_id)
     if dataset.state == "processing":
         raise NotReady(f"dataset {dataset.id} is still being read; wait until its state is `ready`", code="dataset_not_ready")
     if dataset.state == "failed":
@@ -78,10 +74,8 @@ def hold(session: Session, project_id: str, dataset_id: str, expected: Expected 
 
 def pin(session: Session, project_id: str, dataset_id: str) -> Dataset:
     """Return a dataset that nobody deletes before this transaction ends: something is about to point to it."""
-    dataset = get(session, project_id, dataset_id)
-    if session.scalar(select(Dataset.id).where(Dataset.id == dataset_id).with_for_update(read=True, key_share=True)) is None:
-        raise NotFound(f"there is no dataset {dataset_id!r} in this project any more")
-    return dataset
+    pinned = select(Dataset).where(Dataset.id == dataset_id).with_for_update(read=True, key_share=True)
+    return _of_project(session.scalar(pinned) if is_id("ds", dataset_id) else None, project_id, dataset_id)
 
 
 def edit(session: Session, dataset: Dataset, patch: DatasetPatch, now: datetime) -> None:
@@ -195,3 +189,9 @@ def view(dataset: Dataset) -> DatasetView:
         created_by=dataset.created_by,
         links={"self": path, "jobs": f'/api/v1/jobs?filter=dataset_id="{dataset.id}"'},
     )
+
+
+def _of_project(dataset: Dataset | None, project_id: str, dataset_id: str) -> Dataset:
+    if dataset is None or dataset.project_id != project_id:
+        raise NotFound(f"there is no dataset {dataset_id!r} in this project")
+    return dataset

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, insert, select, text
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import Session
 
 from service.persistence.tables import Event
@@ -26,7 +25,9 @@ _RING = 2**31
 """A lock names the lower bits of an id."""
 
 _LAST = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_id_seq"
-_HOLD_PLACE = text(f"SELECT pg_advisory_xact_lock_shared({PLACES}, (({_LAST}) % {_RING})::int)")
+_TELL = f"(SELECT count(pg_notify('{CHANNEL}', subject)) FROM unnest(CAST(:subjects AS text[])) AS subject)"
+_ANNOUNCE = text(f"SELECT {_TELL}")
+_HOLD_PLACE_AND_ANNOUNCE = text(f"SELECT pg_advisory_xact_lock_shared({PLACES}, (({_LAST}) % {_RING})::int), {_TELL}")
 _HELD_PLACES = text(
     f"SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = {PLACES} AND objsubid = 2 AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -57,16 +58,15 @@ def append(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     if _is_postgres(session):
-        session.execute(_HOLD_PLACE)
+        session.execute(_HOLD_PLACE_AND_ANNOUNCE, {"subjects": list(dict.fromkeys(row["subject"] for row in rows))})
     # As rows, in one statement: on SQLite, objects with counted keys would be inserted one by one.
     session.execute(insert(Event), list(rows))
-    announce(session, *dict.fromkeys(row["subject"] for row in rows))
 
 
 def announce(session: Session, *subjects: str) -> None:
     """Tell listeners, when this transaction commits, what changed. SQLite needs no telling: its readers watch the file."""
     if subjects and _is_postgres(session):
-        session.execute(select(func.pg_notify(CHANNEL, func.unnest(array(subjects)))))
+        session.execute(_ANNOUNCE, {"subjects": list(subjects)})
 
 
 def extent(session: Session) -> Extent:

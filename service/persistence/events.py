@@ -72,8 +72,10 @@ def enter_phase(session: Session, job: Job, phase: Phase, now: datetime) -> None
     _log(session, job.project_id, job.id, "phase", before, phase, "entered", now)
 
 
-def log_new_job(session: Session, job: Job, now: datetime) -> None:
-    _log(session, job.project_id, job.id, "job", None, job.state, "submitted", now)
+def log_new_jobs(session: Session, jobs: Sequence[Job]) -> None:
+    added = {"kind": "job", "from_state": None, "reason": "submitted"}
+    moments = [{"at": job.created_at, "project_id": job.project_id, "subject": job.id, "to_state": job.state} for job in jobs]
+    event_log.append(session, [added | moment for moment in moments])
 
 
 def note_edit(session: Session, thing: Job | Dataset | Study, fields: Sequence[str], now: datetime) -> None:

@@ -1,6 +1,7 @@
 """Jobs in the record: making them, finding them, and showing them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Select, and_, func, select, true
@@ -46,49 +47,57 @@ _SHOWN: tuple[ORMOption, ...] = (
 """Everything a view needs, in a number of queries that does not grow with the page."""
 
 
-def add(
-    session: Session,
-    job_id: str,
-    dataset: Dataset,
-    spec: ResolvedSpec,
-    loss: ResolvedLoss,
-    *,
-    traceparent: str | None,
-    created_by: str | None,
-    now: datetime,
-    retry_of: str | None = None,
-) -> Job:
-    """Queue a job."""
-    job = Job(
-        id=job_id,
-        project_id=dataset.project_id,
-        dataset=dataset,
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be queued, with nothing left open."""
+
+    id: str
+    dataset: Dataset
+    spec: ResolvedSpec
+    loss: ResolvedLoss
+    traceparent: str | None
+    created_by: str | None
+    created_at: datetime
+    retry_of: str | None = None
+
+
+def add_all(session: Session, new: Sequence[NewJob]) -> list[Job]:
+    """Queue jobs."""
+    jobs = [_row(session, one) for one in new]
+    session.add_all(jobs)
+    session.flush()
+    crashpoint("submission.before_event")
+    events.log_new_jobs(session, jobs)
+    return jobs
+
+
+def _row(session: Session, new: NewJob) -> Job:
+    spec, now = new.spec, new.created_at
+    return Job(
+        id=new.id,
+        project_id=new.dataset.project_id,
+        dataset=new.dataset,
         test_dataset=None if spec.test_dataset_id is None else session.get_one(Dataset, spec.test_dataset_id),
         name=spec.name,
         labels=spec.labels,
         spec=spec,
-        loss=loss,
+        loss=new.loss,
         loss_kind=spec.loss.kind,
         loss_gamma=getattr(spec.loss, "gamma", None),
         learner_kind=spec.learner.kind,
         cohort_key=cohort_key(spec),
         state="queued",
         phase="waiting",
-        retry_of=retry_of,
-        traceparent=traceparent,
+        retry_of=new.retry_of,
+        traceparent=new.traceparent,
         created_at=now,
-        created_by=created_by,
+        created_by=new.created_by,
         queued_at=now,
         attempts=[],
         series=[],
         results=[],
         **place_in_line(spec, now),
     )
-    session.add(job)
-    session.flush()
-    crashpoint("submission.before_event")
-    events.log_new_job(session, job, now)
-    return job
 
 
 def get(session: Session, project_id: str, job_id: str) -> Job:
@@ -161,13 +170,7 @@ def edit(session: Session, job: Job, patch: JobPatch, now: datetime) -> None:
 def retry(session: Session, job: Job, job_id: str, *, traceparent: str | None, created_by: str | None, now: datetime) -> Job:
     """Queue a job with the same spec as one that is over."""
     lifecycle.require("retry", job.id, job.state)
-    return add(
-        *(session, job_id, job.dataset, job.spec, job.loss),
-        traceparent=traceparent,
-        created_by=created_by,
-        now=now,
-        retry_of=job.id,
-    )
+    return add_all(session, [NewJob(job_id, job.dataset, job.spec, job.loss, traceparent, created_by, now, retry_of=job.id)])[0]
 
 
 def views(session: Session, jobs: Sequence[Job], now: datetime) -> list[JobView]:

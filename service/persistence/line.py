@@ -17,7 +17,7 @@ from service.domain.admission import GB, Load, Pace, Slot, rooms
 from service.domain.cursors import cursor_after
 from service.domain.errors import Invalid
 from service.persistence.admission import limits, loads, may_start
-from service.persistence.tables import IS_QUEUED, Agent, Job
+from service.persistence.tables import IS_HELD, IS_QUEUED, Agent, Job
 
 NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
 NO_GPU = "no connected worker has a GPU, and the job asks for one; start one on a host that has, or leave the device `auto`"
@@ -196,7 +196,7 @@ def _pace(session: Session, now: datetime) -> Pace | None:
     if not took:
         return None
     usual_s = fmean(run_s for run_s, _ in took)
-    going_on = session.execute(select(Job.started_at, Job.resolved).where(Job.agent_id.is_not(None)).limit(REMEMBERED))
+    going_on = session.execute(select(Job.started_at, Job.resolved).where(IS_HELD).limit(REMEMBERED))
     so_far = [((now - started_at).total_seconds(), _size(resolved)) for started_at, resolved in going_on if started_at is not None]
     took += [(run_s, size) for run_s, size in so_far if run_s > usual_s]
     return Pace(fmean(run_s / size for run_s, size in took), fmean(run_s for run_s, _ in took))

@@ -174,10 +174,13 @@ def _companions(session: Session, best: Job, most: int, shares: int, now: dateti
 
 
 def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: datetime) -> None:
-    ids = [job.id for job in jobs]
-    checkpoints.forget_what_follows(session, jobs)
-    counted = session.execute(select(Attempt.job_id, func.count()).where(Attempt.job_id.in_(ids)).group_by(Attempt.job_id))
-    before = {job_id: count for job_id, count in counted}
+    # Under its first fence a job was never tried before: there is nothing to forget or to count.
+    tried = [job for job in jobs if job.fence > 1]
+    before: dict[str, int] = {}
+    if tried:
+        checkpoints.forget_what_follows(session, tried)
+        earlier = select(Attempt.job_id, func.count()).where(Attempt.job_id.in_([job.id for job in tried])).group_by(Attempt.job_id)
+        before = {job_id: count for job_id, count in session.execute(earlier)}
     session.add_all(
         Attempt(job_id=job.id, number=before.get(job.id, 0) + 1, fence=job.fence, agent_id=agent_id, started_at=now) for job in jobs
     )

@@ -25,9 +25,12 @@ from counterweight.contracts.problems import JobProblem, Problem
 from counterweight.contracts.splits import Part
 from counterweight.contracts.studies import Arm, StudyMetric, StudyResults, StudySpec, StudyState
 from counterweight.contracts.workers import WorkerSlot
+from service.domain import lifecycle
 from service.persistence.types import Moment, Serial, Stored
 
 DEFAULT_PROJECT = "prj_default"
+
+HELD = sorted(lifecycle.HELD)
 
 
 class Table(DeclarativeBase):
@@ -283,7 +286,7 @@ class Job(Leased, Table):
             postgresql_where=text("state = 'queued'"),
             sqlite_where=text("state = 'queued'"),
         ),
-        Index("ix_jobs_held", "project_id", postgresql_where=text("agent_id IS NOT NULL"), sqlite_where=text("agent_id IS NOT NULL")),
+        Index("ix_jobs_held", "project_id", postgresql_where=text(f"state IN {(*HELD,)}"), sqlite_where=text(f"state IN {(*HELD,)}")),
         Index("ix_jobs_started", "project_id", "started_at"),
         Index("ix_jobs_finished", "finished_at"),
         Index(
@@ -307,6 +310,9 @@ class Job(Leased, Table):
 IS_QUEUED = Job.state == literal_column("'queued'", String())
 """Written out in every statement: PostgreSQL plans a statement that it was sent often without its values, and would then not know
 that the indices over queued jobs will do."""
+
+IS_HELD = Job.state.in_([literal_column(f"'{state}'", String()) for state in HELD])
+"""Written as in the index. Not that it has an agent: of that PostgreSQL takes nearly all rows to be, where it has no statistics yet."""
 
 
 class Checkpoint(Table):

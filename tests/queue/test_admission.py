@@ -1,5 +1,6 @@
 """Who goes next: fair shares, ageing, limits, and the wait of what failed; and what the queue says of it is what happens."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from counterweight.contracts.jobs import JobPatch
 from counterweight.contracts.workers import WorkerSlot
 from service.domain import admission
 from service.domain.admission import Load, Pace
+from service.persistence import admission as admitted
 from service.persistence import agents, attempts, jobs, line, queue
 from service.persistence.database import Database
 from service.persistence.queue import Room
@@ -316,6 +318,18 @@ def test_without_any_job_before_the_wait_is_unknown(database: Database) -> None:
         assert _view(session, make_job(session, dataset)).eta_s is None
 
 
+def _plans(database: Database, session: Session, ask: Callable[[], object]) -> list[str]:
+    """Return how the database finds what `ask` asks it about jobs."""
+    said: list[tuple[str, Any]] = []
+    listen = database.writer, "before_cursor_execute", lambda *call: said.append((call[2], call[3]))
+    event.listen(*listen)
+    ask()
+    event.remove(*listen)
+    asked = [(statement, values) for statement, values in said if statement.startswith("SELECT") and "FROM jobs" in statement]
+    explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+    return ["\n".join(str(row) for row in session.connection().exec_driver_sql(f"{explain} {one}", values)) for one, values in asked]
+
+
 def test_a_claim_and_a_place_in_line_are_found_in_indices(database: Database) -> None:
     with database.write() as session:
         session.execute(text("SELECT 1"))
@@ -326,18 +340,10 @@ def test_a_claim_and_a_place_in_line_are_found_in_indices(database: Database) ->
         if not database.is_sqlite:
             # So few rows are always read whole, where that is allowed.
             session.execute(text("SET LOCAL enable_seqscan = off"))
-        said: list[tuple[str, Any]] = []
-        listen = database.writer, "before_cursor_execute", lambda *call: said.append((call[2], call[3]))
-        event.listen(*listen)
-        _view(session, job)
-        _claim(session, agent)
-        event.remove(*listen)
 
-        asked = [(statement, values) for statement, values in said if statement.startswith("SELECT") and "FROM jobs" in statement]
-        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
-        plans = ["\n".join(str(row) for row in session.connection().exec_driver_sql(f"{explain} {one}", values)) for one, values in asked]
+        plans = [*_plans(database, session, lambda: _view(session, job)), *_plans(database, session, lambda: _claim(session, agent))]
 
-        assert len(plans) > 5
+        assert len(plans) > 4
         assert [plan for plan in plans if "SCAN jobs'" in plan or "Seq Scan on jobs" in plan] == []
         assert any("ix_jobs_line" in plan for plan in plans)
 
@@ -382,6 +388,20 @@ def test_a_host_that_is_too_small_for_a_job_passes_it_over(database: Database) -
         served = [_claim(session, agent, room=room) for room in (Room(idle=1, most=1), Room(idle=1, most=1))]
 
         assert served == [[small], []]
+
+
+def test_held_jobs_are_found_in_their_index_also_without_statistics(database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session)
+        columns = [column.name for column in Job.__table__.columns if column.name != "id"]
+        numbers = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 2000)"
+        copies = f"{numbers} SELECT id || n, {', '.join(columns)} FROM jobs CROSS JOIN numbers WHERE id = :id"
+        placed = f"INSERT INTO jobs (id, {', '.join(columns)}) {copies}"
+        session.execute(text(placed), {"id": job.id})
+
+        (plan,) = _plans(database, session, lambda: admitted.loads(session))
+
+        assert "ix_jobs_held" in plan
 
 
 loads = st.builds(
