@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -75,26 +75,9 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     app.state.service = service
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way.
     app.add_exception_handler(HTTPException, problems.http_error)
-    app.include_router(probes.router)
-    app.include_router(static_files.router)
-    app.include_router(pages.router)
-    api = APIRouter(prefix=PREFIX)
-    for part in (
-        datasets,
-        events,
-        jobs,
-        studies,
-        study_curves,
-        operating,
-        logs,
-        artifacts,
-        losses,
-        queue,
-        workers,
-        projects,
-        keys,
-        trainer,
-    ):
-        api.include_router(part.router)
-    app.include_router(api)
+    # Tried in this order, each route of a router within a router twice over: what is asked for most comes first, and all at one level.
+    for part in (jobs, events, datasets, studies, study_curves, operating, logs, artifacts, losses, queue, workers, projects, keys, trainer):
+        app.include_router(part.router, prefix=PREFIX)
+    for page in (probes, static_files, pages):
+        app.include_router(page.router)
     return app

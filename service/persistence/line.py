@@ -1,6 +1,6 @@
 """The line: where queued jobs stand in it, about when they start, and what keeps them waiting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -180,13 +180,25 @@ def place_of_new(session: Session, project_id: str, spec: ResolvedSpec, now: dat
 
 
 def _places_in_projects(session: Session, line: Line, jobs: Sequence[Job]) -> dict[str, int]:
-    """Return how many of its own project go before each job; the line is read no further than to the last of them."""
-    last_turn, last_id = max((job.turn, job.id) for job in jobs)
-    before = func.sum(case((line.can_run, 1), else_=0)).over(partition_by=Job.project_id, order_by=(Job.turn, Job.id), rows=(None, -1))
-    up_to = Job.project_id.in_({job.project_id for job in jobs}), IS_QUEUED, tuple_(Job.turn, Job.id) <= (last_turn, last_id)
-    ranked = select(Job.id.label("id"), before.label("before")).where(*up_to).subquery()
-    wanted = ranked.c.id.in_([job.id for job in jobs])
-    return {job_id: place or 0 for job_id, place in session.execute(select(ranked.c.id, ranked.c.before).where(wanted))}
+    """Return how many of its own project go before each job."""
+    places: dict[str, int] = {}
+    for project_id in {job.project_id for job in jobs}:
+        wanted = {job.id: (job.turn, job.id) for job in jobs if job.project_id == project_id}
+        places |= _places(session, line, project_id, wanted)
+    return places
+
+
+def _places(session: Session, line: Line, project_id: str, wanted: Mapping[str, tuple[float, str]]) -> dict[str, int]:
+    """Of those before the first of the wanted ones it is enough to know how many they are; from there to the last, each is numbered."""
+    first, last = min(wanted.values()), max(wanted.values())
+    turn, of_project = tuple_(Job.turn, Job.id), (Job.project_id == project_id, IS_QUEUED)
+    before = session.scalar(select(func.count()).where(*of_project, turn < first, line.can_run)) or 0
+    if first == last:
+        return dict.fromkeys(wanted, before)
+    since_first = func.sum(case((line.can_run, 1), else_=0)).over(order_by=(Job.turn, Job.id), rows=(None, -1))
+    numbered = select(Job.id.label("id"), since_first.label("place")).where(*of_project, turn >= first, turn <= last).subquery()
+    found = session.execute(select(numbered.c.id, numbered.c.place).where(numbered.c.id.in_(wanted)))
+    return {job_id: before + (place or 0) for job_id, place in found}
 
 
 def _pace(session: Session, now: datetime) -> Pace | None:
