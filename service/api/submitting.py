@@ -70,13 +70,15 @@ class Submissions:
         return found
 
     async def _work(self) -> None:
-        while self._waiting:
-            these, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-            found = await run_in_threadpool(self._make_all, [asked for asked, _ in these])
-            for (_, outcome), one in zip(these, found, strict=True):
-                if not outcome.done():  # Its client may have gone.
-                    outcome.set_result(one)
-        self._worker = None
+        try:
+            while self._waiting:
+                these, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+                found = await run_in_threadpool(self._make_all, [asked for asked, _ in these])
+                for (_, outcome), one in zip(these, found, strict=True):
+                    if not outcome.done():  # Its client may have gone.
+                        outcome.set_result(one)
+        finally:
+            self._worker = None
 
     def _make_all(self, asked: Sequence[Submission]) -> Sequence[Outcome]:
         try:

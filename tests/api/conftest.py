@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ class Api:
 
     def ask(self, method: str, path: str, **rest: Any) -> httpx.Response:
         return self._runner.run(self._client.request(method, path, **rest))
+
+    def ask_at_once(self, requests: Iterable[tuple[str, str, dict[str, Any]]]) -> list[httpx.Response]:
+        """Send requests, each as its method, path and arguments, before any of them is answered; return their answers in order."""
+
+        async def all_of_them() -> list[httpx.Response]:
+            return await asyncio.gather(*(self._client.request(method, path, **rest) for method, path, rest in requests))
+
+        return self._runner.run(all_of_them())
 
     def get(self, path: str, **rest: Any) -> httpx.Response:
         return self.ask("GET", path, **rest)
