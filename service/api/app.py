@@ -76,7 +76,22 @@ def make_app(settings: ServerSettings, database: Database, files: Files) -> Fast
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's documented way.
     app.add_exception_handler(HTTPException, problems.http_error)
     # Tried in this order, each route of a router within a router twice over: what is asked for most comes first, and all at one level.
-    for part in (jobs, events, datasets, studies, study_curves, operating, logs, artifacts, losses, queue, workers, projects, keys, trainer):
+    for part in (
+        jobs,
+        events,
+        datasets,
+        studies,
+        study_curves,
+        operating,
+        logs,
+        artifacts,
+        losses,
+        queue,
+        workers,
+        projects,
+        keys,
+        trainer,
+    ):
         app.include_router(part.router, prefix=PREFIX)
     for page in (probes, static_files, pages):
         app.include_router(page.router)
