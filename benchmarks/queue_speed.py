@@ -43,13 +43,11 @@ def measure() -> list[Figure]:
 
 
 def _claims(name: str, url: str) -> list[Figure]:
-    """Claim one job after another: nothing else is asked of the database meanwhile."""
+    """Claim one job after another: nothing else is asked of the database meanwhile, and it may have no statistics yet."""
     with closing(Database(url)) as database:
         with database.write() as session:
             _fill(session)
             agent = make_agent(session).id
-            # As the database does by itself within a minute: so many jobs do not come to wait in less.
-            session.execute(text("ANALYZE"))
         whole, committing = [], []
         for _ in range(CLAIMS):
             started = time.perf_counter()
