@@ -192,13 +192,11 @@ def _places(session: Session, line: Line, project_id: str, wanted: Mapping[str, 
     """Of those before the first of the wanted ones it is enough to know how many they are; from there to the last, each is numbered."""
     first, last = min(wanted.values()), max(wanted.values())
     turn, of_project = tuple_(Job.turn, Job.id), (Job.project_id == project_id, IS_QUEUED)
-    before = session.scalar(select(func.count()).where(*of_project, turn < first, line.can_run)) or 0
-    if first == last:
-        return dict.fromkeys(wanted, before)
+    before = select(func.count()).where(*of_project, turn < first, line.can_run).scalar_subquery()
     since_first = func.sum(case((line.can_run, 1), else_=0)).over(order_by=(Job.turn, Job.id), rows=(None, -1))
     numbered = select(Job.id.label("id"), since_first.label("place")).where(*of_project, turn >= first, turn <= last).subquery()
-    found = session.execute(select(numbered.c.id, numbered.c.place).where(numbered.c.id.in_(wanted)))
-    return {job_id: before + (place or 0) for job_id, place in found}
+    found = session.execute(select(numbered.c.id, numbered.c.place, before).where(numbered.c.id.in_(wanted)))
+    return {job_id: counted + (place or 0) for job_id, place, counted in found}
 
 
 def _pace(session: Session, now: datetime) -> Pace | None:
