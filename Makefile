@@ -40,6 +40,7 @@ check: $(READY)
 	$(BIN)/python -m pytest -q tests/test_imports.py
 
 faults: $(READY)
+	COUNTERWEIGHT_TEST_FAULTS=1 $(BIN)/python -m pytest -q tests/faults
 	$(BIN)/python -m tests.faults --kills $(or $(KILLS),1000) --seeds $(or $(SEEDS),3)
 
 bench: $(READY)

@@ -61,7 +61,7 @@ def test_the_table_of_jobs_shows_each_with_its_dataset(api: Api, database: Datab
     assert "first try" in text
     assert "γ 3" in text
     assert text.index("second try") < text.index("first try")
-    assert text.count("cards.csv") == 2
+    assert text.count(">cards.csv<") == 2
 
 
 @BOTH

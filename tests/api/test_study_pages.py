@@ -42,7 +42,7 @@ def test_studies_are_listed_with_their_datasets_and_their_jobs(api: Api, databas
     text = api.get("/ui/studies").text
 
     assert text.index("second") < text.index("first")
-    assert text.count("cards.csv") == 2
+    assert text.count(">cards.csv<") == 2
     assert re.search(r'jobs-bar"[^>]*aria-label="(?=[^"]*1 failed)(?=[^"]*3 queued)(?=[^"]*1 running)[^"]*1 succeeded', text)
     assert "every 2s" in text
 

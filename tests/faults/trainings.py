@@ -16,8 +16,9 @@ PLAIN = {"kind": "mlp", "numeric_embedding": "none"}
 LOSSES: list[dict[str, Any]] = [{"kind": "cross_entropy"}, {"kind": "balanced_cross_entropy"}, {"kind": "focal"}]
 
 
-def submit(server: Server, dataset_id: str, **more: Any) -> list[str]:
-    return [server.submit(dataset_id, loss=loss, training=SLOW, learner=PLAIN, **more) for loss in LOSSES]
+def submit(server: Server, dataset_id: str, batch_size: int = 8, **more: Any) -> list[str]:
+    training = SLOW | {"batch_size": batch_size}
+    return [server.submit(dataset_id, loss=loss, training=training, learner=PLAIN, **more) for loss in LOSSES]
 
 
 def await_training(server: Server, job_ids: list[str]) -> None:
