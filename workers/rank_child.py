@@ -22,6 +22,9 @@ LOOK_S = 0.1
 PATIENCE = timedelta(days=1)
 """So long a process waits for another: one that has died is found by the launcher, and one that lives may wait for its agent."""
 
+LINGER_S = 5 * LOOK_S
+"""So long a process that fails stays: where another's death is the cause, the launcher sees that one first, and names it."""
+
 LAST_LINES = 2**30
 """From here on the launcher numbers its lines of the log: beyond all that the first process may have said."""
 
@@ -90,12 +93,16 @@ def be_rank(connection: Connection, lifeline: Connection, task_json: bytes) -> N
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     ranks, task = Ranks.joined(), task.model_copy(update={"device": str(device)})
-    if ranks.is_first:
-        trainer_child.train(connection, task, ranks)
-    else:
-        connection.close()
-        for _ in run(task, lambda _: False, ranks=ranks):
-            pass
+    try:
+        if ranks.is_first:
+            trainer_child.train(connection, task, ranks)
+        else:
+            connection.close()
+            for _ in run(task, lambda _: False, ranks=ranks):
+                pass
+    except Exception:
+        time.sleep(LINGER_S)
+        raise
     dist.destroy_process_group()
 
 
