@@ -9,9 +9,9 @@ help:
 	@echo "make setup   .venv with everything in it"
 	@echo "make demo    a study of three losses, and its verdict, on a service of its own; KEEP=1 leaves it up"
 	@echo "make serve   the service on http://127.0.0.1:8321"
-	@echo "make test    the whole suite, on SQLite and, where one answers, on PostgreSQL"
+	@echo "make test    the test suite, on SQLite and, where one answers, on PostgreSQL"
 	@echo "make check   format, lint, types, import rules"
-	@echo "make faults  kills at every crash point, then 1,000 at random under load; KILLS=50 is shorter"
+	@echo "make faults  faults of three workers, kills at every crash point, then 1,000 at random under load; KILLS=50 is shorter"
 	@echo "make bench   speeds beside peers and limits, as ratios; BENCH='--only ingest --csv-mb 200' picks"
 
 setup: $(READY)
