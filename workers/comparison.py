@@ -1,6 +1,5 @@
 """Comparing the arms of a study by the predictions that their jobs left."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,8 +32,7 @@ def run(task: ComparisonTask) -> Compared | ComparisonRefused:
         folds=task.folds,
     )
     try:
-        # All cores: trainers go first by niceness, and at the end of a study there often are none.
-        return Compared(results=compare(question, _runs(task), threads=len(os.sched_getaffinity(0))))
+        return Compared(results=compare(question, _runs(task)))
     except (Mismatched, UnreadablePredictions) as error:
         return ComparisonRefused(detail=str(error))
 

@@ -3,8 +3,6 @@
 pyarrow is left to the trainer itself: it starts threads, which a fork does not carry over.
 """
 
-import torch._dynamo  # noqa: F401  The first optimiser step would import it, for about a second.
-
 import workers.pipe
 import workers.training.evaluation
 import workers.training.loop  # noqa: F401

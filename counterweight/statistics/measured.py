@@ -1,10 +1,7 @@
 """What is kept of each finished run of a study, while the next is looked at: its metric, the draws of it, and which rows it got right."""
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +10,10 @@ from counterweight.contracts.studies import Arm, Goal, StudyMetric
 from counterweight.statistics.bootstrap import DRAWS
 from counterweight.statistics.outcomes import Outcome, PoissonWeights, Truths
 from counterweight.statistics.paired_tests import placements
-from counterweight.statistics.weighted import Measure, measure_of, value_of
+from counterweight.statistics.weighted import measure_of, value_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-DrawsOf: TypeAlias = Callable[[Measure, PoissonWeights], Floats]
 
 MOST_PAIRED = 20
 """Of more arms, rows are not kept to be compared one by one."""
@@ -93,32 +89,23 @@ class Mismatched(ValueError):
     """Two runs were not tested on the same rows."""
 
 
-def measure_runs(question: Question, runs: Iterable[Run], threads: int = 1) -> Measured:
-    """Measure runs one after another, the draws of each on several threads; Mismatched where those of one fold have not the same rows.
+def measure_runs(question: Question, runs: Iterable[Run]) -> Measured:
+    """Measure runs one after another; Mismatched where those of one fold have not the same rows.
 
     All see the same draws. With folds the rows tell the spread by themselves, and nothing is drawn.
     """
     found = Measured([Standing() for _ in question.arms], len(question.classes))
     weights: PoissonWeights | None = None
-    with ThreadPoolExecutor(threads) as pool:
-
-        def draws_of(measure: Measure, weights: PoissonWeights) -> Floats:
-            # As many pieces at once as there are threads: of many rows all of them would not fit into memory.
-            pieces, values = iter(weights), list[Floats]()
-            while few := [*islice(pieces, threads)]:
-                values += pool.map(measure, few)
-            return np.concatenate(values)
-
-        for run in runs:
-            _check_rows(question, found, run)
-            found.positive = run.outcome.positive
-            if weights is None and question.folds is None:
-                weights = PoissonWeights(len(run.outcome.rows), DRAWS)
-            _measure(question, found.standings[run.arm], run, weights, draws_of)
+    for run in runs:
+        _check_rows(question, found, run)
+        found.positive = run.outcome.positive
+        if weights is None and question.folds is None:
+            weights = PoissonWeights(len(run.outcome.rows), DRAWS)
+        _measure(question, found.standings[run.arm], run, weights)
     return found
 
 
-def _measure(question: Question, standing: Standing, run: Run, weights: PoissonWeights | None, draws_of: DrawsOf) -> None:
+def _measure(question: Question, standing: Standing, run: Run, weights: PoissonWeights | None) -> None:
     outcome = run.outcome
     standing.seen += 1
     if run.ece is not None:
@@ -132,7 +119,7 @@ def _measure(question: Question, standing: Standing, run: Run, weights: PoissonW
         standing.values[run.place] = value
     if value is None or weights is None:
         return
-    standing.draws[run.place] = draws_of(measure, weights)
+    standing.draws[run.place] = np.concatenate([*map(measure, weights)])
     if question.shows_all_pairs:
         standing.right[run.place] = outcome.is_right
         if question.metric == "roc_auc" and outcome.positive is not None:

@@ -13,12 +13,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 Weights = NDArray[np.uint8]
-"""How much each row (first index) weighs in each draw (second index)."""
+"""How much in each draw (first index) each row weighs (second index): sums over rows are sums of what lies side by side."""
 
 _AT_ONCE = 4_000_000
 _MOST_KEPT = 256_000_000
 _WALKED = 500_000
-"""So many weights are handed out at once: sums down thousands of rows of more draws fall out of a processor's cache."""
+"""So many weights are handed out at once: what is made of more falls out of a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class PoissonWeights:
         return self._made() if self._kept is None else iter(self._kept)
 
     def _made(self) -> Iterator[Weights]:
-        for drawn in self._drawn():
+        for drawn in self._drawn():  # rows first
             for piece in np.array_split(drawn, min(drawn.shape[1], -(-drawn.size // _WALKED)), axis=1):
-                yield np.ascontiguousarray(piece)
+                yield np.ascontiguousarray(piece.T)
 
     def _drawn(self) -> Iterator[Weights]:
         for number, start in enumerate(range(0, self._draws, self._width)):

@@ -1,6 +1,6 @@
 """Metrics of one model under many weightings of the rows at once: the draws of a bootstrap, and with every weight 1 the metric itself.
 
-Undefined is NaN. A metric is prepared once, so that its rows are sorted once; it then takes weights (N, B) to values (B,).
+Undefined is NaN. A metric is prepared once, so that its rows are sorted once; it then takes weights (B, N) to values (B,).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from counterweight.contracts.studies import StudyMetric
 from counterweight.statistics import decisions
 from counterweight.statistics.binning import equal_mass
-from counterweight.statistics.outcomes import Floats, Outcome, Truths, Weights
+from counterweight.statistics.outcomes import Floats, Ints, Outcome, Truths, Weights
 
 Measure: TypeAlias = Callable[[Weights], Floats]
 
@@ -43,7 +43,7 @@ def measure_of(metric: StudyMetric, outcome: Outcome) -> Measure:
 
 def value_of(measure: Measure, rows: int) -> float | None:
     """Return the metric itself: of every row once; None where it is undefined."""
-    value = float(measure(np.ones((rows, 1), dtype=np.uint8))[0])
+    value = float(measure(np.ones((1, rows), dtype=np.uint8))[0])
     return None if np.isnan(value) else value
 
 
@@ -54,28 +54,35 @@ def _ranking(metric: str, scores: Floats, is_hit: Truths) -> Measure:
     starts = np.flatnonzero(starts_group)
     ends = np.append(starts[1:], len(scores))
     # Only groups that hold a hit are looked at; all rows that score at least as high are counted with them.
-    groups, first_hit = np.unique((np.cumsum(starts_group) - 1)[hit], return_index=True)
+    groups, hits_of_group = np.unique((np.cumsum(starts_group) - 1)[hit], return_counts=True)
+    hits_so_far = np.cumsum(hits_of_group)
 
     def measure(weights: Weights) -> Floats:
         if not len(groups):
-            return np.full(weights.shape[1], np.nan)
-        above = np.zeros((len(scores) + 1, weights.shape[1]), dtype=np.int32)
-        np.cumsum(weights[order], axis=0, dtype=np.int32, out=above[1:])
-        hits = np.add.reduceat(weights[order[hit]], first_hit, axis=0, dtype=np.int32)
-        found, called = np.cumsum(hits, axis=0), above[ends[groups]]
-        positives, negatives = found[-1], above[-1] - found[-1]
+            return np.full(len(weights), np.nan)
+        above, reached = _running(weights, order), _running(weights, order[hit])
+        called, found = above.take(ends[groups], axis=1), reached.take(hits_so_far, axis=1)
+        hits = np.diff(found, axis=1, prepend=0)
+        positives, negatives = found[:, -1], above[:, -1] - found[:, -1]
         if metric == "average_precision":
-            precision = np.divide(found, called, out=np.zeros(found.shape), where=called > 0)
-            return _over((hits * precision).sum(axis=0), positives)
-        tied = called - above[starts[groups]] - hits
-        below = negatives - (called - found) + tied / 2
-        return _over((hits * below).sum(axis=0), positives.astype(np.float64) * negatives)
+            # Where nothing is called, nothing is hit.
+            return _over((hits * (found / np.maximum(called, 1))).sum(axis=1), positives)
+        tied = called - above.take(starts[groups], axis=1) - hits
+        below = negatives[:, None] - (called - found) + tied / 2
+        return _over((hits * below).sum(axis=1), positives.astype(np.float64) * negatives)
 
     return measure
 
 
+def _running(weights: Weights, order: Ints) -> NDArray[np.int32]:
+    """Return the sums (B, M + 1) of the first 0 to M weights in this order (M,) of rows."""
+    sums = np.zeros((len(weights), len(order) + 1), dtype=np.int32)
+    np.cumsum(weights.take(order, axis=1), axis=1, dtype=np.int32, out=sums[:, 1:])
+    return sums
+
+
 def _mean(values: Floats) -> Measure:
-    return lambda weights: _over(values @ weights, weights.sum(axis=0, dtype=np.int64))
+    return lambda weights: _over(weights @ values, weights.sum(axis=1, dtype=np.int64))
 
 
 def _squared_errors(outcome: Outcome) -> Floats:
@@ -98,8 +105,8 @@ def _calibration_error(foretold: Floats, came_true: Truths) -> Measure:
     off = (came_true - foretold)[order]
 
     def measure(weights: Weights) -> Floats:
-        distances = np.abs(np.add.reduceat(weights[order] * off[:, None], starts, axis=0)).sum(axis=0)
-        return _over(distances, weights.sum(axis=0, dtype=np.int64))
+        distances = np.abs(np.add.reduceat(weights.take(order, axis=1) * off, starts, axis=1)).sum(axis=1)
+        return _over(distances, weights.sum(axis=1, dtype=np.int64))
 
     return measure
 
@@ -110,8 +117,8 @@ def _decisions(metric: StudyMetric, outcome: Outcome) -> Measure:
     filled, starts = np.unique(cells[order], return_index=True)
 
     def measure(weights: Weights) -> Floats:
-        counts = np.zeros((weights.shape[1], outcome.classes**2))
-        counts[:, filled] = np.add.reduceat(weights[order], starts, axis=0, dtype=np.int64).T
+        counts = np.zeros((len(weights), outcome.classes**2))
+        counts[:, filled] = np.add.reduceat(weights.take(order, axis=1), starts, axis=1, dtype=np.int64)
         return _of_cells(metric, counts.reshape(-1, outcome.classes, outcome.classes), outcome.positive)
 
     return measure

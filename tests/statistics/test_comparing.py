@@ -25,12 +25,6 @@ def test_a_difference_swapped_changes_its_sign_and_nothing_else() -> None:
     assert a.difference > 0
 
 
-def test_threads_change_no_digit() -> None:
-    made = runs([2.0, 1.9, 2.1])
-
-    assert compare(question(3), made, threads=3) == compare(question(3), made)
-
-
 def test_the_order_of_the_runs_changes_nothing() -> None:
     made = runs([2.0, 1.9, 2.1])
     shuffled = [made[index] for index in np.random.default_rng(1).permutation(len(made))]

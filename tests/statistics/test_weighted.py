@@ -63,7 +63,7 @@ def test_a_row_that_weighs_2_counts_as_two_rows(classes: int, names: list[StudyM
     for name in set(names) - {"ece"}:  # Whose bins hold as many rows each, and so are others when rows repeat.
         drawn = measure_of(name, outcome(of))(weights)
         for draw in range(5):
-            repeated = outcome(of, np.repeat(np.arange(len(of.labels)), weights[:, draw]))
+            repeated = outcome(of, np.repeat(np.arange(len(of.labels)), weights[draw]))
             assert drawn[draw] == pytest.approx(value_of(measure_of(name, repeated), len(repeated.rows)), rel=1e-12), name
 
 
@@ -84,11 +84,11 @@ def test_the_draws_are_the_same_however_they_are_cut(monkeypatch: pytest.MonkeyP
     cut = PoissonWeights(7, 50)
 
     assert len([*cut]) >= len([*whole])
-    assert np.concatenate([*whole], axis=1).tolist() == np.concatenate([*cut], axis=1).tolist() == np.concatenate([*cut], axis=1).tolist()
+    assert np.concatenate([*whole]).tolist() == np.concatenate([*cut]).tolist() == np.concatenate([*cut]).tolist()
 
 
 def test_weights_have_mean_and_variance_1() -> None:
-    weights = np.concatenate([*PoissonWeights(2000, 300)], axis=1)
+    weights = np.concatenate([*PoissonWeights(2000, 300)])
 
     assert weights.mean() == pytest.approx(1, abs=0.01)
     assert weights.var() == pytest.approx(1, abs=0.01)

@@ -10,10 +10,10 @@ from workers.training import intervals
 from workers.training.ranking import Ranking, average_precision, ranked, roc_auc
 
 
-def noisy(rows: int, share: float, seed: int = 0, digits: int = 6) -> tuple[np.ndarray, np.ndarray]:
+def noisy(rows: int, share: float, seed: int = 0, digits: int = 6, apart: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
     source = np.random.default_rng(seed)
     labels = source.random(rows) < share
-    return np.round(source.normal(size=rows) + 1.5 * labels, digits), labels
+    return np.round(source.normal(size=rows) + apart * labels, digits), labels
 
 
 def drawn(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
@@ -38,11 +38,14 @@ def test_draws_are_spread_like_those_that_weigh_row_by_row() -> None:
     np.testing.assert_allclose(np.quantile(area, shares), np.quantile(slow_area, shares), atol=0.01)
 
 
-def test_merging_ranks_moves_neither_the_middle_nor_the_spread(monkeypatch: pytest.MonkeyPatch) -> None:
-    ranking = ranked(*noisy(6000, 0.3))
+@pytest.mark.parametrize("apart", [1.5, 4.0])  # The better the ranking, the fewer rows tell how good it is.
+@pytest.mark.parametrize("of_the_rare", [True, False])
+def test_merging_ranks_moves_neither_the_middle_nor_the_spread(monkeypatch: pytest.MonkeyPatch, apart: float, *, of_the_rare: bool) -> None:
+    scores, labels = noisy(6000, 0.3, apart=apart)
+    ranking = ranked(scores, labels) if of_the_rare else ranked(-scores, ~labels)
     merged = drawn_often(ranking, 10)
 
-    monkeypatch.setattr(intervals, "EXACT_RANKS", 10_000)
+    monkeypatch.setattr(intervals, "RANKS", 10_000)
     exact = drawn_often(ranking, 10)
 
     for short, full in zip(merged, exact, strict=True):

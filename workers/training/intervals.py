@@ -14,8 +14,9 @@ from counterweight.statistics import poisson
 from counterweight.statistics.bootstrap import DRAWS, chunks
 from workers.training.ranking import Ranking
 
-EXACT_RANKS = 256
 MOST_BINS = 128
+RANKS = 256
+"""About so many groups with positives are left of more."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -94,15 +95,15 @@ def joint_ranking_draws(
 
 
 def _merged(ranking: Ranking) -> Ranking:
-    """Merge groups: each run of negatives into one, and below the first 256 groups with positives neighbours as if tied, into 256."""
+    """Merge groups: those with positives that share a bin, as if tied, with all negatives between them; else each run of negatives."""
     is_hit = ranking.positives > 0
-    hits = int(is_hit.sum())
-    place = np.cumsum(is_hit) - 1  # of the last group with positives, -1 before the first
-    bins, next_bin = _bin(place, hits), _bin(place + 1, hits)
+    bins = _bins(_counts(ranking))
+    place = np.cumsum(is_hit)
+    before, after = np.concatenate([[-1], bins])[place], np.concatenate([bins, [bins[-1] + 1]])[place - is_hit]
     # A run of negatives goes with the positives around it if they share a bin, else it stands between two bins.
-    key = np.where(is_hit | (bins == next_bin), 2 * bins, 2 * bins + 1)
-    _, of_group = np.unique(key, return_inverse=True)
-    starts = np.flatnonzero(np.diff(of_group, prepend=-1))
+    key = np.where(is_hit | (before == after), 2 * before, 2 * before + 1)
+    starts_group = np.diff(key, prepend=key[0] - 1) > 0
+    starts, of_group = np.flatnonzero(starts_group), np.cumsum(starts_group) - 1
     return Ranking(
         scores=ranking.scores[starts],
         positives=np.add.reduceat(ranking.positives, starts),
@@ -111,11 +112,20 @@ def _merged(ranking: Ranking) -> Ranking:
     )
 
 
-def _bin(place: Ints, hits: int) -> Ints:
-    """Return the bin of the group with positives at each place of `hits`: the top ranks, which weigh most, stay exact."""
-    if hits <= 2 * EXACT_RANKS:
-        return place
-    return np.where(place < EXACT_RANKS, place, EXACT_RANKS + (place - EXACT_RANKS) * EXACT_RANKS // (hits - EXACT_RANKS))
+def _bins(runs: _Runs) -> Ints:
+    """Return the bin of each group with positives.
+
+    What two groups lose by being tied is the order of their positives and negatives: pairs of the two kinds, which move the AUROC, and
+    how far precision changes from one to the other, by about its share of all that has been called. Half of the bins divide either
+    evenly: they are narrow at the top, and where the classes overlap.
+    """
+    if len(runs.hits) <= RANKS:
+        return np.arange(len(runs.hits))
+    negatives = runs.tied + runs.between
+    called = runs.hits + negatives
+    pairs, changes = np.cumsum(np.sqrt(runs.hits * negatives)), np.cumsum(called / np.cumsum(called))
+    # In a perfect ranking there is no pair.
+    return np.asarray((pairs / max(pairs[-1], 1.0) + changes / changes[-1]) * (RANKS // 2), dtype=np.int64)
 
 
 def _shift(ranking: Ranking, merged: Ranking) -> tuple[float, float]:
