@@ -4,12 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import ServerFactory
-from tests.server import Server
+from tests.server import START_S, Server
 from tests.tables_of_numbers import two_blobs
 
 
@@ -23,12 +24,12 @@ def _worker(server: Server, home: Path, **settings: str) -> "subprocess.Popen[by
 
 
 def _workers(server: Server, is_enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-    """Ask for the workers until they are as wanted; each answer takes the service a moment, so nobody sleeps."""
-    for _ in range(20_000):
-        found = list(server.read("/workers")["data"])
-        if is_enough(found):
-            return found
-    raise AssertionError(found)
+    """Ask for the workers until they are as wanted, and leave the processor to them between two answers."""
+    deadline = time.monotonic() + START_S
+    while not is_enough(found := list(server.read("/workers")["data"])):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+    return found
 
 
 def test_workers_on_their_own_take_jobs_and_drain_one_at_a_time(serve: ServerFactory, tmp_path: Path) -> None:
