@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Protocol, TypeVar
 
@@ -163,21 +164,25 @@ class Nursery:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Threads that wait for each other sleep: spinning costs a trainer most of its speed as soon as cores are shared.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        self._context = multiprocessing.get_context("spawn")
+        self._afresh = multiprocessing.get_context("spawn")
+        self._forked = multiprocessing.get_context("forkserver")
 
     def start_trainer(self, task: TrainerTask) -> TrainerProcess:
         """Start a trainer that nobody has warmed up."""
-        return TrainerProcess(*self._start(rank_child.main_of(task), task))
+        return TrainerProcess(*self._start(self._afresh, rank_child.main_of(task), task))
 
     def start_reader(self, task: IngestTask) -> IngestProcess:
-        return IngestProcess(*self._start(ingest_child.main, task))
+        return IngestProcess(*self._start(self._afresh, ingest_child.main, task))
 
     def start_comparison(self, task: ComparisonTask) -> ComparisonProcess:
-        return ComparisonProcess(*self._start(comparison_child.main, task))
+        """Start it from the server that trainers were forked from, where there is one: somebody waits for the verdict."""
+        return ComparisonProcess(*self._start(self._forked, comparison_child.main, task))
 
-    def _start(self, main: Callable[[Connection, str], None], task: BaseModel) -> tuple[HostProcess, Connection]:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=main, args=(theirs, task.model_dump_json()), daemon=False)
+    def _start(
+        self, context: SpawnContext | ForkServerContext, main: Callable[[Connection, str], None], task: BaseModel
+    ) -> tuple[HostProcess, Connection]:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=main, args=(theirs, task.model_dump_json()), daemon=False)
         process.start()
         theirs.close()
         return HostProcess(process), ours

@@ -212,22 +212,24 @@ def _logistic_regression(x: Floats, targets: Floats) -> Floats:
 
     columns = np.ascontiguousarray(x.T)
 
-    def loss(coefficients: Floats) -> float:
+    def outcome(coefficients: Floats) -> tuple[float, Floats]:
+        """Return the mean log-loss, and the probabilities."""
         odds = coefficients @ columns
-        return float((np.maximum(odds, 0) + np.log1p(np.exp(-np.abs(odds))) - targets * odds).mean())
+        shrunk = np.exp(-np.abs(odds))
+        loss = np.maximum(odds, 0) + np.log1p(shrunk) - targets * odds
+        return float(loss.mean()), np.where(odds >= 0, 1.0, shrunk) / (1 + shrunk)
 
     found = np.ones(len(columns))
     found[-1] = 0
-    before = loss(found)
+    before, share = outcome(found)
     for _ in range(_MOST_STEPS):
-        share = 1 / (1 + np.exp(-np.clip(found @ columns, -700, 700)))
         gradient = columns @ (share - targets) / len(targets)
         bend = (columns * (share * (1 - share))) @ columns.T / len(targets) + 1e-12 * np.eye(len(found))
         step = np.linalg.solve(bend, gradient)
         # Near the minimum a step changes the loss by less than its own rounding, which must not shorten it: Newton's steps converge there.
-        while (after := loss(found - step)) > before + _ROUNDING and np.abs(step).max() > 1e-12:
+        while (after := outcome(found - step))[0] > before + _ROUNDING and np.abs(step).max() > 1e-12:
             step = step / 2
-        found, before = found - step, after
+        found, (before, share) = found - step, after
         if np.abs(step).max() <= 1e-10 * max(1.0, float(np.abs(found).max())):
             break
     return found
