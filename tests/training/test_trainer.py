@@ -222,7 +222,7 @@ def test_a_lack_of_memory_for_several_asks_for_fewer_at_once(tmp_path: Path, mon
     def raise_it(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(trainer, "_finish", raise_it)
+    monkeypatch.setattr(trainer, "finish", raise_it)
     task = make_task(tmp_path, [{}, {"loss": {"kind": "focal"}}])
 
     messages = ran(task)

@@ -117,7 +117,8 @@ class Halved:
     micro_batch: int
 
 
-Event = Epoch | Deferred | Trained | Lost | Withdrawn | Departed | Kept | Halved
+MemberEvent = Epoch | Deferred | Trained | Lost | Withdrawn | Departed | Halved
+Event = MemberEvent | Kept
 
 
 def train(

@@ -1,16 +1,13 @@
 """A whole training run: from a task to its messages. No database, no pipe: whoever runs it passes the messages on."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import time
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from counterweight.contracts.messages import (
     Cancelled,
@@ -24,30 +21,23 @@ from counterweight.contracts.messages import (
     PhaseChanged,
     Resumed,
     Split,
-    Succeeded,
     TrainerMessage,
     TrainerTask,
 )
 from counterweight.contracts.splits import PARTS, Part
-from counterweight.statistics.operating import JudgedPart
 from workers.training import checkpoints
 from workers.training.checkpoints import Checkpoint, Passenger
 from workers.training.cohort import Cohort, form_cohort
 from workers.training.errors import Diverged, OutOfMemory, TooLarge, TrainingError, lacks_memory
-from workers.training.evaluation import evaluate
-from workers.training.files import store
-from workers.training.loop import Deferred, Departed, Epoch, Event, Halved, Kept, Lost, Trained, Withdrawn, all_logits, train
-from workers.training.model import Model, ModelDescription, describe_terms, export_model
+from workers.training.finishing import finish
+from workers.training.loop import Deferred, Departed, Epoch, Event, Halved, Kept, Lost, MemberEvent, Trained, Withdrawn, train
 from workers.training.population import Plan
-from workers.training.predictions import prediction_files
 from workers.training.prepared import Prepared, TableFile, prepare
 from workers.training.products import use_tensor_cores, use_widest_products
 from workers.training.ranks import ALONE, Ranks
 from workers.training.refitting import refit
-from workers.training.requested import Sources, with_requested
 from workers.training.rows import Rows
 from workers.training.saving import NEVER, Keeping
-from workers.training.subject import Scored
 from workers.training.telling import Telling
 
 
@@ -90,94 +80,136 @@ def _run(
     device = _settle_device(task)
     for member in task.members:
         yield PhaseChanged(job_id=member.job_id, phase="loading")
-    # What comes of it is kept on the disk: the others find it there, and so do later jobs.
-    prepared, cohort = ranks.after_first(lambda: _formed(task, device, ranks.size))
-    losses = [cohort.loss(member.spec) for member in task.members]
-    kept_in, checkpoint = _newest(task, str(cohort.network), ranks)
-    # All who were there when the checkpoint was made, also those that have ended since: the others' places are counted by them.
-    everyone = [Passenger.model_validate(member) for member in task.members] if checkpoint is None else checkpoint.facts.members
-    here = {member.job_id: member for member in task.members}
-    specs = [one.spec for one in everyone]
-    plans = [cohort.plan(spec) for spec in specs]
-    if checkpoint is not None:
-        cohort = replace(cohort, micro_batch=checkpoint.facts.standing.micro_batch)
-    telling = Telling(cohort.pace.epochs, clock)
-    for member, loss in zip(task.members, losses, strict=True):
-        resolved = cohort.resolved(member.spec, task.threads)
-        yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved, loss=loss)
-        yield from telling.beginning(member.job_id, resolved, prepared, cohort.settled.choice)
-        if task.checkpoints:
-            yield Resumed(job_id=member.job_id, checkpoint_id=None if kept_in is None else kept_in.id)
-            yield from telling.resuming(member.job_id, None if checkpoint is None else checkpoint.facts)
-    spans: dict[Part, slice] = {part: prepared.span(part) for part in PARTS}
-    features, labels = prepared.features.to(device), prepared.labels.to(device)
-    parts = {part: Rows(features[span], labels[span]) for part, span in spans.items()}
-    learnt, both = (Rows(features[span], labels[span], prepared.row_weights(span)) for span in (spans["train"], prepared.span_of_both))
-    # Those that are to be trained again, each with what its first training came to.
-    held = {} if checkpoint is None else _held(checkpoint, plans, device)
-    saved, is_again = (None, False) if checkpoint is None else (checkpoint.saved, checkpoint.facts.is_again)
-    written = 0
+    training = _Training(task, device, is_cancelled, clock, is_leaving, ranks)
+    yield from training.begin()
+    for event in training.events():
+        yield from training.follow(event)
 
-    def member_is_cancelled(index: int) -> bool:
-        job_id = everyone[index].job_id
-        return job_id not in here or is_cancelled(job_id)
 
-    keeping = NEVER
-    if task.checkpoint_folder is not None:
-        keeping = Keeping(task.checkpoint_s, lambda index: is_leaving(everyone[index].job_id))
+class _Training:
+    """The members of a task in training."""
 
-    def events() -> Iterator[Event]:
+    def __init__(
+        self,
+        task: TrainerTask,
+        device: torch.device,
+        is_cancelled: Callable[[str], bool],
+        clock: Callable[[], float],
+        is_leaving: Callable[[str], bool],
+        ranks: Ranks,
+    ) -> None:
+        self._task, self._is_cancelled, self._clock, self._is_leaving, self._ranks = task, is_cancelled, clock, is_leaving, ranks
+        # What comes of it is kept on the disk: the others find it there, and so do later jobs.
+        self._prepared, self._cohort = ranks.after_first(lambda: _formed(task, device, ranks.size))
+        self._losses = [self._cohort.loss(member.spec) for member in task.members]
+        file, checkpoint = _newest(task, str(self._cohort.network), ranks)
+        self._kept_in, self._checkpoint = file, checkpoint
+        # All who were there when the checkpoint was made, also those that have ended since: the others' places are counted by them.
+        everyone = [Passenger.model_validate(member) for member in task.members] if checkpoint is None else checkpoint.facts.members
+        self._everyone, self._specs = everyone, [one.spec for one in everyone]
+        self._here = {member.job_id: member for member in task.members}
+        self._plans = [self._cohort.plan(spec) for spec in self._specs]
+        # Those that are to be trained again, each with what its first training came to.
+        self._held: dict[int, Trained] = {}
+        if checkpoint is not None:
+            self._cohort = replace(self._cohort, micro_batch=checkpoint.facts.standing.micro_batch)
+            self._held = _held(checkpoint, self._plans, device)
+        self._telling = Telling(self._cohort.pace.epochs, clock)
+        self._features, self._labels = self._prepared.features.to(device), self._prepared.labels.to(device)
+        self._parts: dict[Part, Rows] = {part: self._rows(self._prepared.span(part)) for part in PARTS}
+        self._written = 0
+
+    def begin(self) -> Iterator[TrainerMessage]:
+        """Tell each member's owner what is trained, and from where it goes on."""
+        for member, loss in zip(self._task.members, self._losses, strict=True):
+            resolved = self._cohort.resolved(member.spec, self._task.threads)
+            yield PhaseChanged(job_id=member.job_id, phase="training", resolved=resolved, loss=loss)
+            yield from self._telling.beginning(member.job_id, resolved, self._prepared, self._cohort.settled.choice)
+            if self._task.checkpoints:
+                yield Resumed(job_id=member.job_id, checkpoint_id=None if self._kept_in is None else self._kept_in.id)
+                yield from self._telling.resuming(member.job_id, None if self._checkpoint is None else self._checkpoint.facts)
+
+    def events(self) -> Iterator[Event]:
+        """Train all members, then those again that are held for it; yield what happens, members as their places in everyone."""
+        keeping, checkpoint = NEVER, self._checkpoint
+        if self._task.checkpoint_folder is not None:
+            keeping = Keeping(self._task.checkpoint_s, lambda place: self._is_leaving(self._everyone[place].job_id))
+        saved, is_again = (None, False) if checkpoint is None else (checkpoint.saved, checkpoint.facts.is_again)
         if not is_again:
-            rows = learnt, parts["validation"]
-            yield from train(cohort.network, plans, cohort.pace, *rows, member_is_cancelled, keeping, saved, ranks=ranks)
-        if held:
-            yield from refit(cohort, specs, held, both, member_is_cancelled, keeping, saved if is_again else None, ranks)
+            rows = self._weighed(self._prepared.span("train")), self._parts["validation"]
+            yield from train(self._cohort.network, self._plans, self._cohort.pace, *rows, self._is_gone, keeping, saved, ranks=self._ranks)
+        if self._held:
+            both, saved = self._weighed(self._prepared.span_of_both), saved if is_again else None
+            yield from refit(self._cohort, self._specs, self._held, both, self._is_gone, keeping, saved, self._ranks)
 
-    for event in events():
+    def follow(self, event: Event) -> Iterator[TrainerMessage]:
+        """Yield what an event means to the member it is about; nothing where that one has ended since the checkpoint."""
         if isinstance(event, Kept):
-            if not ranks.is_first:
-                continue
-            written += 1
-            try:
-                yield _written(task, written, str(cohort.network), everyone, event, held)
-            except OSError as error:  # a full disk, say: what is lost is only the way back to here
-                yield from telling.unkept(here, error)
-            continue
-        if everyone[event.member].job_id not in here:
-            continue
-        member, first = here[everyone[event.member].job_id], held.get(event.member)
+            if self._ranks.is_first:
+                yield from self._keep(event)
+            return
+        member = self._here.get(self._everyone[event.member].job_id)
+        if member is not None:
+            yield from self._follow(event, member)
+
+    def _follow(self, event: MemberEvent, member: Member) -> Iterator[TrainerMessage]:
+        job_id, first = member.job_id, self._held.get(event.member)
         match event:
-            case Epoch() if first is not None:
-                yield _epoch_done(member.job_id, event, first.best_epoch, clock())
             case Epoch():
-                yield _epoch_done(member.job_id, event, cohort.pace.epochs, clock())
-                yield from telling.epoch(member.job_id, event)
-            case Deferred():
-                yield from telling.deferred(member.job_id, event.epoch)
-            case Withdrawn():
-                yield Cancelled(job_id=member.job_id)
-            case Departed():
-                yield Left(job_id=member.job_id)
-            case Lost():
-                yield _failed(member.job_id, event.error)
-            case Halved():
-                cohort = replace(cohort, micro_batch=event.micro_batch)
-                yield PhaseChanged(job_id=member.job_id, phase="training", resolved=cohort.resolved(member.spec, task.threads))
-                yield from telling.halved(member.job_id, event.micro_batch)
-            # While it waited for the evaluation of others.
-            case Trained() if ranks.told(partial(is_cancelled, member.job_id)):
-                yield Cancelled(job_id=member.job_id)
-            case Trained() if member.spec.training.refit and first is None:
-                held[event.member] = event
-                yield from telling.trained(member.job_id, event.best_epoch)
-                yield from telling.refitting(member.job_id, sum(prepared.part_rows[:2]), event.best_epoch)
-            case Trained() if ranks.is_first:
+                yield _epoch_done(job_id, event, self._cohort.pace.epochs if first is None else first.best_epoch, self._clock())
                 if first is None:
-                    yield from telling.trained(member.job_id, event.best_epoch)
-                try:
-                    yield from _finish(task, member, first or event, event, cohort, parts, telling, is_cancelled)
-                except Diverged as error:  # on rows it has not trained on; the other members go on
-                    yield _failed(member.job_id, error)
+                    yield from self._telling.epoch(job_id, event)
+            case Deferred():
+                yield from self._telling.deferred(job_id, event.epoch)
+            case Withdrawn():
+                yield Cancelled(job_id=job_id)
+            case Departed():
+                yield Left(job_id=job_id)
+            case Lost():
+                yield _failed(job_id, event.error)
+            case Halved():
+                self._cohort = replace(self._cohort, micro_batch=event.micro_batch)
+                yield PhaseChanged(job_id=job_id, phase="training", resolved=self._cohort.resolved(member.spec, self._task.threads))
+                yield from self._telling.halved(job_id, event.micro_batch)
+            # While it waited for the evaluation of others.
+            case Trained() if self._ranks.told(partial(self._is_cancelled, job_id)):
+                yield Cancelled(job_id=job_id)
+            case Trained() if member.spec.training.refit and first is None:
+                self._held[event.member] = event
+                yield from self._telling.trained(job_id, event.best_epoch)
+                yield from self._telling.refitting(job_id, sum(self._prepared.part_rows[:2]), event.best_epoch)
+            case Trained() if self._ranks.is_first:
+                if first is None:
+                    yield from self._telling.trained(job_id, event.best_epoch)
+                yield from self._finish(member, first or event, event)
+
+    def _keep(self, kept: Kept) -> Iterator[TrainerMessage]:
+        assert self._task.checkpoint_folder is not None
+        self._written += 1
+        folder, network = Path(self._task.checkpoint_folder), str(self._cohort.network)
+        try:
+            file, facts = checkpoints.write(folder, self._written, network, self._everyone, kept, self._held)
+        except OSError as error:  # a full disk, say: what is lost is only the way back to here
+            yield from self._telling.unkept(self._here, error)
+            return
+        going_on = sorted(facts.unfinished() & self._here.keys())
+        yield Checkpointed(job_ids=going_on, file=file, step=facts.standing.steps, is_refit=facts.is_again)
+
+    def _finish(self, member: Member, first: Trained, trained: Trained) -> Iterator[TrainerMessage]:
+        try:
+            yield from finish(self._task, member, first, trained, self._cohort, self._parts, self._telling, self._is_cancelled)
+        except Diverged as error:  # on rows it has not trained on; the other members go on
+            yield _failed(member.job_id, error)
+
+    def _is_gone(self, place: int) -> bool:
+        job_id = self._everyone[place].job_id
+        return job_id not in self._here or self._is_cancelled(job_id)
+
+    def _rows(self, span: slice) -> Rows:
+        return Rows(self._features[span], self._labels[span])
+
+    def _weighed(self, span: slice) -> Rows:
+        return replace(self._rows(span), weights=self._prepared.row_weights(span))
 
 
 def _formed(task: TrainerTask, device: torch.device, ranks: int) -> tuple[Prepared, Cohort]:
@@ -217,79 +249,6 @@ def _held(checkpoint: Checkpoint, plans: Sequence[Plan], device: torch.device) -
         parameters = checkpoint.tensors[f"held.{one.member}"].to(device)
         found[one.member] = Trained(one.member, parameters, one.best_epoch, terms, one.deferred_from)
     return found
-
-
-def _written(
-    task: TrainerTask, number: int, network: str, everyone: list[Passenger], kept: Kept, held: Mapping[int, Trained]
-) -> Checkpointed:
-    """Write a checkpoint; return what to record of it."""
-    assert task.checkpoint_folder is not None
-    file, facts = checkpoints.write(Path(task.checkpoint_folder), number, network, everyone, kept, held)
-    here = {member.job_id for member in task.members}
-    return Checkpointed(job_ids=sorted(facts.unfinished() & here), file=file, step=facts.standing.steps, is_refit=facts.is_again)
-
-
-def _finish(
-    task: TrainerTask,
-    member: Member,
-    first: Trained,
-    trained: Trained,
-    cohort: Cohort,
-    parts: Mapping[Part, Rows],
-    telling: Telling,
-    is_cancelled: Callable[[str], bool],
-) -> Iterator[TrainerMessage]:
-    """Evaluate and export one member: `first` is judged on validation rows, and `trained`, the same or refitted, tested and kept."""
-    spec = member.spec
-    subject = replace(cohort.subject(spec), terms=first.terms, refitted_terms=None if first is trained else trained.terms)
-    notes = cohort.notes(spec) + cohort.ending_notes(spec, first)
-    resolved = cohort.resolved(spec, torch.get_num_threads()).model_copy(update={"notes": notes})
-    yield PhaseChanged(job_id=member.job_id, phase="evaluating", resolved=resolved)
-
-    def logits(parameters: Tensor, features: Tensor) -> NDArray[np.float64]:
-        return all_logits(cohort.network, parameters, features)[0].cpu().double().numpy()
-
-    judges: dict[JudgedPart, Trained] = {"validation": first, "test": trained}
-    scored = {
-        part: Scored.of(
-            logits(judge.parameters, parts[part].features),
-            parts[part].labels.cpu().numpy(),
-            cohort.prepared.rows[cohort.prepared.span(part)].numpy(),
-        )
-        for part, judge in judges.items()
-    }
-    outcome = evaluate(subject, scored["validation"], scored["test"])
-    sources = Sources(
-        tables={"validation": Path(task.table), "test": Path(task.test_table or task.table)},
-        columns=task.facts.columns,
-        features=parts["test"].features,
-        places=cohort.prepared.encoding.places,
-        logits=lambda features: logits(trained.parameters, features),
-    )
-    evaluation = with_requested(outcome, subject, sources, lambda: is_cancelled(member.job_id))
-    if is_cancelled(member.job_id):
-        yield Cancelled(job_id=member.job_id)
-        return
-    yield PhaseChanged(job_id=member.job_id, phase="exporting")
-    description = ModelDescription(
-        target=spec.target,
-        classes=subject.classes,
-        positive_label=None if subject.positive is None else subject.classes[subject.positive],
-        network=cohort.network,
-        terms=describe_terms(trained.terms),
-        base=outcome.way.base,
-        calibrator=outcome.way.calibrator,
-        threshold=evaluation.threshold,
-        encoding=cohort.prepared.encoding,
-        best_epoch=trained.best_epoch,
-        notes=notes,
-    )
-    folder = Path(member.folder)
-    files = export_model(Model(description, trained.parameters.cpu()), folder) + store(
-        prediction_files(subject, outcome.judged, outcome.apart), folder
-    )
-    yield from telling.finished(member.job_id, evaluation, files)
-    yield Succeeded(job_id=member.job_id, evaluation=evaluation, files=files)
 
 
 def _test_file(task: TrainerTask) -> TableFile | None:
