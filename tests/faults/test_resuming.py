@@ -12,8 +12,8 @@ from tests.server import Server
 
 SETTINGS = {"workers": "1", "checkpoint_s": "0.1"}
 PLAIN = {"kind": "mlp", "numeric_embedding": "none"}
-STEPS = {"max_epochs": 20, "batch_size": 8, "early_stopping": None}
-"""Some 900 steps, so that there are many to be killed at."""
+STEPS = {"max_epochs": 10, "batch_size": 8, "early_stopping": None}
+"""Some 450 steps, so that there are many to be killed at."""
 
 Digits = tuple[dict[str, Any], dict[str, Any], dict[str, str]]
 
@@ -48,7 +48,7 @@ def test_a_job_whose_trainer_is_killed_at_random_steps_ends_with_the_same_digits
 
     job_id = server.submit(dataset_id, **spec)
     for _ in range(2):
-        kill_trainer(armed, source.randrange(250, 400))
+        kill_trainer(armed, source.randrange(120, 200))
     server.finish(job_id)
 
     assert digits(server, job_id) == digits(server, undisturbed)
@@ -64,7 +64,7 @@ def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_dig
 
     job_ids = study_of_eight(server, dataset_id)
     study = f"/studies/{server.read(f'/jobs/{job_ids[0]}')['study_id']}"
-    kill_trainer(armed, source.randrange(200, 300))
+    kill_trainer(armed, source.randrange(100, 150))
     server.wait(f"/jobs/{job_ids[0]}", lambda job: job["state"] == "running" and job["attempt"]["number"] == 2)
     asked = time.monotonic()
     assert server.client.post(f"{study}/pause").status_code == 202
@@ -73,7 +73,7 @@ def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_dig
     assert time.monotonic() - asked < 10
     assert server.trainers() == []
     assert server.client.post(f"{study}/resume").status_code == 202
-    kill_trainer(armed, source.randrange(50, 150))
+    kill_trainer(armed, source.randrange(25, 75))
     for job_id in job_ids:
         server.finish(job_id)
 
