@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.cohort_grid import INPUTS, ROWS, Cell, Epochs
 from benchmarks.figures import Figure, table
-from workers.training.loop import batch_ends
+from workers.training.pace import batch_ends
 from workers.training.products import use_tensor_cores
 
 WIDTH, BATCH, MEMBERS = 128, 256, 64

@@ -19,8 +19,10 @@ from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts
 from service.domain.cohorts import best_on_cpu
-from workers.training.loop import Epoch, Pace, train
+from workers.training.happenings import Epoch
+from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
+from workers.training.pace import Pace
 from workers.training.population import Plan
 from workers.training.products import use_widest_products
 from workers.training.rows import Rows

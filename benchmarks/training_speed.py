@@ -19,8 +19,10 @@ from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import CrossEntropy
 from counterweight.contracts.terms import ClassCounts
 from workers.training import products
-from workers.training.loop import Epoch, Pace, train
+from workers.training.happenings import Epoch
+from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
+from workers.training.pace import Pace
 from workers.training.population import Plan
 from workers.training.rows import Rows
 

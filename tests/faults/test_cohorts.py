@@ -73,7 +73,9 @@ def test_a_job_that_kills_its_trainer_is_found_out_and_takes_no_other_with_it(se
 
 
 def test_a_worker_killed_with_a_cohort_loses_none_of_it(server: Server, dataset_id: str) -> None:
-    job_ids = _submit_while_busy(server, dataset_id, [{"training": LONG | {"seed": seed, "batch_size": 2, "max_epochs": 12}} for seed in range(3)])
+    job_ids = _submit_while_busy(
+        server, dataset_id, [{"training": LONG | {"seed": seed, "batch_size": 2, "max_epochs": 12}} for seed in range(3)]
+    )
     for job_id in job_ids:
         server.wait(f"/jobs/{job_id}", lambda job: job["progress"] is not None)
 

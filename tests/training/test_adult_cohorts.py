@@ -14,7 +14,9 @@ from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.splits import PARTS
 from tests.training.golden import SHARED
 from workers.training.cohort import Cohort, form_cohort
-from workers.training.loop import Epoch, Trained, all_logits, train
+from workers.training.forward import all_logits
+from workers.training.happenings import Epoch, Trained
+from workers.training.loop import train
 from workers.training.rows import Rows
 
 DATA = SHARED / "data"

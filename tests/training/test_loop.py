@@ -13,21 +13,11 @@ from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossE
 from counterweight.contracts.terms import ClassCounts
 from tests.training.every_network import CENTRED, every_network
 from workers.training import products
-from workers.training.loop import (
-    Deferred,
-    Epoch,
-    Event,
-    Lost,
-    Pace,
-    Trained,
-    Withdrawn,
-    batch_ends,
-    first_deferred_epoch,
-    learning_rate_factor,
-    train,
-)
+from workers.training.happenings import Deferred, Epoch, Event, Lost, Trained, Withdrawn
+from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
 from workers.training.networks import Architecture
+from workers.training.pace import Pace, batch_ends, first_deferred_epoch, learning_rate_factor
 from workers.training.population import Plan
 from workers.training.rows import Rows
 

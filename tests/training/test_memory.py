@@ -9,8 +9,10 @@ import torch
 from tests.training.children import allow_memory, results
 from tests.training.tables import make_task, two_blobs
 from tests.training.test_loop import plan, rows
-from workers.training.loop import Event, Halved, Pace, Trained, train
+from workers.training.happenings import Event, Halved, Trained
+from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
+from workers.training.pace import Pace
 from workers.training.stepping import SMALLEST_PART
 from workers.training.trainer import run
 

@@ -10,8 +10,10 @@ from counterweight.contracts.losses import BalancedCrossEntropy
 from tests.training.every_network import CENTRED, EVERY_NETWORK, every_network
 from tests.training.test_loop import PACE, parameters, plan, rows, series
 from tests.training.test_resuming import ALL_STEPS, Run, assert_goes_on
-from workers.training.loop import Event, Pace, train
+from workers.training.happenings import Event
+from workers.training.loop import train
 from workers.training.networks import Architecture
+from workers.training.pace import Pace
 from workers.training.population import Plan
 from workers.training.rows import Rows
 

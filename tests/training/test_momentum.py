@@ -9,8 +9,8 @@ import torch.nn.functional as F
 
 from counterweight.contracts.losses import CrossEntropy
 from counterweight.contracts.terms import ClassCounts
-from workers.training.loop import Pace, learning_rate_factor
 from workers.training.mlp import MlpNetwork
+from workers.training.pace import Pace, learning_rate_factor
 from workers.training.population import Plan, Population
 
 NETWORK = MlpNetwork(inputs=4, classes=3, hidden=(6,))

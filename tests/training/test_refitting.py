@@ -15,7 +15,8 @@ from counterweight.contracts.losses import AnyLoss, CrossEntropy, Ldam
 from counterweight.contracts.messages import Cancelled, EpochDone, PhaseChanged, Succeeded, TrainerMessage, TrainerTask
 from tests.training.tables import make_task
 from tests.training.test_loop import NETWORK, PACE, plan, rows
-from workers.training.loop import Trained, train
+from workers.training.happenings import Trained
+from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
 from workers.training.model import load_model
 from workers.training.networks import Architecture

@@ -14,8 +14,11 @@ from counterweight.contracts.terms import ClassCounts
 from service.domain import image_networks
 from tests.training.reference_resnet import ReferenceResnet
 from workers.training.architectures import network_of
+from workers.training.forward import all_logits
+from workers.training.happenings import Trained
 from workers.training.image_encoding import ImageEncoding
-from workers.training.loop import Pace, Trained, all_logits, train
+from workers.training.loop import train
+from workers.training.pace import Pace
 from workers.training.population import Plan
 from workers.training.resnet import ResnetNetwork
 from workers.training.rows import Rows

@@ -12,9 +12,11 @@ from counterweight.contracts.jobs import EarlyStopping
 from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, Ldam
 from tests.training.every_network import TABM, every_network
 from tests.training.test_loop import NETWORK, PACE, parameters, plan, rows
-from workers.training.loop import Departed, Epoch, Event, Kept, Pace, Trained, train
+from workers.training.happenings import Departed, Epoch, Event, Kept, Trained
+from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
 from workers.training.networks import Architecture
+from workers.training.pace import Pace
 from workers.training.population import Plan
 from workers.training.resnet import ResnetNetwork
 from workers.training.rows import Rows

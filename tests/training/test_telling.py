@@ -4,7 +4,7 @@ from pathlib import Path
 
 from counterweight.contracts.messages import Log
 from tests.training.tables import make_task
-from workers.training.loop import Epoch
+from workers.training.happenings import Epoch
 from workers.training.telling import Telling, crash_lines
 from workers.training.trainer import run
 

@@ -15,9 +15,11 @@ from counterweight.contracts.losses import BalancedCrossEntropy
 from tests.training.children import allow_memory
 from tests.training.every_network import MLP
 from tests.training.test_loop import PACE, plan, rows
-from workers.training.loop import Epoch, Event, Halved, Kept, Pace, Trained, Withdrawn, train
+from workers.training.happenings import Epoch, Event, Halved, Kept, Trained, Withdrawn
+from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
 from workers.training.networks import Architecture
+from workers.training.pace import Pace
 from workers.training.population import Plan
 from workers.training.ranks import ALONE, Ranks
 from workers.training.rows import Rows

@@ -13,7 +13,7 @@ from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.messages import CheckpointFile, StoredFile
 from counterweight.crashpoints import crashpoint
 from workers.training.files import digest, write_whole
-from workers.training.loop import Kept, Trained
+from workers.training.happenings import Kept, Trained
 from workers.training.saving import Saved, Standing
 
 _FACTS = "facts"

@@ -15,7 +15,8 @@ from counterweight.contracts.splits import PARTS
 from counterweight.contracts.terms import ClassCounts, LossMismatch
 from workers.training.architectures import AnyNetwork, network_of
 from workers.training.errors import UnusableData
-from workers.training.loop import Pace, Trained, batch_rows
+from workers.training.happenings import Trained
+from workers.training.pace import Pace, batch_rows
 from workers.training.pilot import Settled, settle
 from workers.training.population import Plan
 from workers.training.precision import note_on_slow, precision_of

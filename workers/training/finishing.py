@@ -16,7 +16,8 @@ from counterweight.statistics.operating import JudgedPart
 from workers.training.cohort import Cohort
 from workers.training.evaluation import Outcome, evaluate
 from workers.training.files import store
-from workers.training.loop import Trained, all_logits
+from workers.training.forward import all_logits
+from workers.training.happenings import Trained
 from workers.training.model import Model, ModelDescription, describe_terms, export_model
 from workers.training.predictions import prediction_files
 from workers.training.requested import Sources, with_requested

@@ -4,18 +4,19 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from counterweight.contracts.jobs import Precision, Schedule
 from counterweight.contracts.terms import LossTerms, losses_by_class
 from counterweight.crashpoints import crashpoint
 from workers.training.errors import Diverged, TooLarge
-from workers.training.networks import Architecture, Blocks, padded
+from workers.training.forward import forward
+from workers.training.happenings import Deferred, Departed, Epoch, Event, Halved, Kept, Lost, Trained, Withdrawn
+from workers.training.networks import Architecture
+from workers.training.pace import Pace, batch_ends, first_deferred_epoch, learning_rate_factor
 from workers.training.population import Plan, Population, derived_seed
 from workers.training.ranks import ALONE, Ranks
 from workers.training.rows import Rows, Source
@@ -24,101 +25,8 @@ from workers.training.stepping import Stepper
 from workers.training.validation import Watch, validation_values
 
 CANCEL_POLL_S = 0.5
-FORWARD_FLOATS, FORWARD_FLOATS_ON_GPU = 2**16, 2**26
-"""Numbers in one member's widest layer in a forward pass without gradients, so that a processor keeps those of many members in its cache;
-and in those of all members where there is none to speak of."""
-WARM_UP_EPOCHS = 5
-"""Of the schedule `step`."""
 _FIRST_LOSS_TOLERANCE = 1e-3
-_LONG = 64
-"""Rows of a batch that may differ by 16 from another and still be nearly of its size."""
 _WEIGHTS, _ORDER, _DRAWS = range(3)
-
-
-@dataclass(frozen=True)
-class Pace:
-    """What all members of a cohort share."""
-
-    epochs: int
-    batch_size: int
-    schedule: Schedule
-    precision: Precision = "float32"
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A member finished an epoch."""
-
-    member: int
-    epoch: int
-    step: int
-    values: dict[str, float]
-    rows_per_s: float
-    eta_s: float
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A member is done: the parameters (1, P) of its best epoch, and the terms of the loss that made them.
-
-    `deferred_from` is the epoch from which on these were the deferred ones; None where they were the first.
-    """
-
-    member: int
-    parameters: Tensor
-    best_epoch: int
-    terms: LossTerms
-    deferred_from: int | None = None
-
-
-@dataclass(frozen=True)
-class Lost:
-    """A member's loss was not finite."""
-
-    member: int
-    error: Diverged
-
-
-@dataclass(frozen=True)
-class Withdrawn:
-    """A member was cancelled."""
-
-    member: int
-
-
-@dataclass(frozen=True)
-class Deferred:
-    """A member's deferred terms come into force after `epoch`."""
-
-    member: int
-    epoch: int
-
-
-@dataclass(frozen=True)
-class Kept:
-    """The training of all members as it is, to be written down; `is_again` tells the second one of a refit."""
-
-    saved: Saved
-    is_again: bool = False
-
-
-@dataclass(frozen=True)
-class Departed:
-    """A member left, to come back later: it goes on from what was kept just before."""
-
-    member: int
-
-
-@dataclass(frozen=True)
-class Halved:
-    """A batch was too large for the memory: no more than `micro_batch` of its rows are taken at once from now on, and added up."""
-
-    member: int
-    micro_batch: int
-
-
-MemberEvent = Epoch | Deferred | Trained | Lost | Withdrawn | Departed | Halved
-Event = MemberEvent | Kept
 
 
 def train(
@@ -350,7 +258,7 @@ class _Course:
         """Return each place's logits (places, N, C) of the validation rows, or where there are none, its parameters."""
         if self._validation is None:
             return torch.cat([self._population.average_of(place) for place in range(len(self._stack))]).cpu().numpy()
-        own = _logits(self._network, self._population.averages, self._validation[0])
+        own = forward(self._network, self._population.averages, self._validation[0])
         return self._ranks.together(own, len(self._validation[1]), dim=1).double().cpu().numpy()
 
     def _validated(self, logits: NDArray[np.floating], place: int) -> dict[str, float]:
@@ -443,63 +351,6 @@ class _Course:
             f"in a batch with {counts} rows of the classes in order",
             "a smaller learning_rate or weight_decay, or gentler class weights",
         )
-
-
-def batch_rows(rows: int) -> int:
-    """Return how many of so many training rows a batch has where nobody chose: some fifty steps an epoch on a table of thousands."""
-    return min(rows, 256, max(32, rows // 50))
-
-
-def batch_ends(rows: int, most: int) -> list[int]:
-    """Return where each batch of up to `most` rows ends: as few as can be, and of nearly equal size.
-
-    A last batch of one row would be a step of pure noise. Sizes are multiples of 16 but for the last where that leaves them nearly equal.
-    """
-    batches = -(-rows // most)
-    ends = [-(-batch * rows // batches) for batch in range(1, batches + 1)]
-    is_long = rows >= _LONG * batches and padded(-(-rows // batches)) <= most
-    return [*map(padded, ends[:-1]), rows] if is_long else ends
-
-
-def learning_rate_factor(pace: Pace, epoch: float) -> float:
-    """Return the share of the learning rate in force `epoch` epochs after the start."""
-    progress = epoch / pace.epochs
-    if pace.schedule == "step":
-        return _stepped_factor(int(epoch), pace.epochs)
-    if pace.schedule == "flat_cosine":
-        progress = max(0.0, 2 * progress - 1)
-    if pace.schedule == "constant":
-        progress = 0.0
-    return (1 + math.cos(math.pi * progress)) / 2
-
-
-def _stepped_factor(done: int, epochs: int) -> float:
-    """Return the share after so many whole epochs: the steps of Cao et al., 2019 (arXiv:1906.07413), at 160 and 180 of 200 epochs."""
-    if 10 * done >= 9 * epochs:
-        return 1e-4
-    if 10 * done >= 8 * epochs:
-        return 1e-2
-    return min(1.0, (done + 1) / WARM_UP_EPOCHS)
-
-
-def first_deferred_epoch(epochs: int) -> int:
-    """Return the epoch in which the last fifth begins; past the end where it is less than one epoch."""
-    return -(-4 * epochs // 5) + 1
-
-
-def all_logits(network: Architecture, parameters: Tensor, features: Tensor) -> Tensor:
-    """Return logits (K, N, C) of any number of rows by the members whose rows `parameters` (K, P) are."""
-    return _logits(network, network.views(parameters), Source(network, features))
-
-
-@torch.no_grad()
-def _logits(network: Architecture, blocks: Blocks, source: Source) -> Tensor:
-    """Return logits (K, N, C) of all rows of a source, each the mean of its network's voices."""
-    first = next(iter(blocks.values()))
-    numbers = FORWARD_FLOATS if first.device.type == "cpu" else FORWARD_FLOATS_ON_GPU // len(first)
-    # On a processor whatever the number of members is: how rows are cut could tell in the last digit.
-    parts = source.parts(max(_LONG, numbers // network.floats_a_row))
-    return torch.cat([network.one_voice(network.outputs(blocks, part)) for part in parts], dim=1)
 
 
 def _likeness(plan: Plan) -> tuple[float, ...]:

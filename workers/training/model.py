@@ -21,8 +21,8 @@ from workers.training.calibrators import Calibrator
 from workers.training.correction import Base, log_probabilities
 from workers.training.deciding import decide
 from workers.training.files import store
+from workers.training.forward import all_logits
 from workers.training.image_encoding import ImageEncoding
-from workers.training.loop import all_logits
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 FORMAT = 2

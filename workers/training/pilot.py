@@ -17,7 +17,9 @@ from counterweight.contracts.terms import ClassCounts, LossTerms, prior_bias
 from workers.training.architectures import AnyNetwork, network_of
 from workers.training.bins import Edges
 from workers.training.files import write_whole
-from workers.training.loop import Epoch, Pace, batch_rows, train
+from workers.training.happenings import Epoch
+from workers.training.loop import train
+from workers.training.pace import Pace, batch_rows
 from workers.training.population import Plan
 from workers.training.prepared import Prepared
 from workers.training.rows import Rows

@@ -6,7 +6,8 @@ from dataclasses import replace
 from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.messages import REFIT_SERIES
 from workers.training.cohort import Cohort
-from workers.training.loop import Epoch, Event, Kept, Trained, train
+from workers.training.happenings import Epoch, Event, Kept, Trained
+from workers.training.loop import train
 from workers.training.population import Plan
 from workers.training.ranks import ALONE, Ranks
 from workers.training.rows import Rows

@@ -10,7 +10,7 @@ from counterweight.contracts.jobs import LogLevel, Resolved
 from counterweight.contracts.messages import Log, StoredFile
 from counterweight.contracts.splits import PARTS
 from workers.training.checkpoints import Facts
-from workers.training.loop import Epoch
+from workers.training.happenings import Epoch
 from workers.training.pilot import Choice
 from workers.training.prepared import Prepared
 

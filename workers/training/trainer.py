@@ -30,7 +30,8 @@ from workers.training.checkpoints import Checkpoint, Passenger
 from workers.training.cohort import Cohort, form_cohort
 from workers.training.errors import Diverged, OutOfMemory, TooLarge, TrainingError, lacks_memory
 from workers.training.finishing import finish
-from workers.training.loop import Deferred, Departed, Epoch, Event, Halved, Kept, Lost, MemberEvent, Trained, Withdrawn, train
+from workers.training.happenings import Deferred, Departed, Epoch, Event, Halved, Kept, Lost, MemberEvent, Trained, Withdrawn
+from workers.training.loop import train
 from workers.training.population import Plan
 from workers.training.prepared import Prepared, TableFile, prepare
 from workers.training.products import use_tensor_cores, use_widest_products
