@@ -20,17 +20,16 @@ def become_child(connection: Connection, on_message: Callable[[bytes], None]) ->
 def lead_group() -> None:
     """Make this process, and all that it will start, a group that can be ended as one."""
     os.setsid()
-    _settle()
+    settle()
 
 
 def listen(connection: Connection, on_message: Callable[[bytes], None]) -> None:
     """Listen at the other end: each message is handed over, and its end ends us."""
-    _settle()
     threading.Thread(target=_listen, args=(connection, on_message), daemon=True, name="agent-pipe").start()
 
 
-def _settle() -> None:
-    """Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here."""
+def settle() -> None:
+    """Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here. For the main thread of a process of ours."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the user's data.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -31,7 +31,7 @@ from counterweight.contracts.messages import (
     TrainerTask,
 )
 from service.persistence.recording import TrainerReport
-from workers import comparison_child, ingest_child, rank_child
+from workers import comparison_child, ingest_child
 
 logger = logging.getLogger(__name__)
 
@@ -165,9 +165,9 @@ class Nursery:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._context = multiprocessing.get_context("spawn")
 
-    def start_trainer(self, task: TrainerTask) -> TrainerProcess:
+    def start_trainer(self, task: TrainerTask, main: Callable[[Connection, str], None]) -> TrainerProcess:
         """Start a trainer that nobody has warmed up."""
-        return TrainerProcess(*self._start(rank_child.main_of(task), task))
+        return TrainerProcess(*self._start(main, task))
 
     def start_reader(self, task: IngestTask) -> IngestProcess:
         return IngestProcess(*self._start(ingest_child.main, task))

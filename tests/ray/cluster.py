@@ -24,7 +24,7 @@ START_S = 300
 class Cluster:
     """`ray start --head`, and `ray start --address` for the node."""
 
-    def __init__(self, cpus: int = 2) -> None:
+    def __init__(self, cpus: int = 3) -> None:
         self._cpus, self._gcs_port, self._port = cpus, free_port(), free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         # Ray's sockets lie in it, and a socket's path may have 107 characters.

@@ -15,7 +15,7 @@ from service.persistence.database import Database
 from service.persistence.recording import TrainerReport
 from tests.api.conftest import until
 from tests.factories import make_agent, make_job
-from tests.ray.record import until_kept
+from tests.ray.served import until_kept
 from tests.ray.stand_in import StandIn
 from tests.server import Server
 from tests.tables_of_numbers import two_blobs
