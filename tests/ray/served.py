@@ -50,12 +50,12 @@ class Served:
 
     def lines(self, job_id: str) -> str:
         """What the job's log says."""
-        return "\n".join(line["message"] for line in self.server.read(f"/jobs/{job_id}/logs", limit="1000")["data"])
+        return "\n".join(line["message"] for line in self.server.read(f"/jobs/{job_id}/logs", limit="200")["data"])
 
 
 @contextlib.contextmanager
-def serving(url: str, folder: Path, cluster: Cluster, spec: dict[str, Any], workers: int) -> Iterator[Served]:
-    """Train `spec` on this host, then serve the same record with a worker of so many slots on the cluster."""
+def serving(url: str, folder: Path, cluster: Cluster, spec: dict[str, Any], **of_ray: str) -> Iterator[Served]:
+    """Train `spec` on this host, then serve the same record with a worker for the cluster that has these settings."""
     shared = {"database_url": url, "files_url": f"file://{folder / 'files'}", "devices": "cpu", "lease_s": "4", "checkpoint_s": "0.3"}
     with contextlib.closing(Database(url)) as database:
         # As many processor threads each as a trainer on the cluster has.
@@ -64,8 +64,8 @@ def serving(url: str, folder: Path, cluster: Cluster, spec: dict[str, Any], work
             calm = local.submit(dataset_id, **spec)
             local.finish(calm)
             expected = digits(local, calm)
-        of_ray = {"backend": "ray", "ray_address": cluster.address, "ray_token": cluster.token}
-        server = Server(folder / "home", workers=str(workers), **of_ray, **shared)
+        there = {"backend": "ray", "ray_address": cluster.address, "ray_token": cluster.token}
+        server = Server(folder / "home", **there, **of_ray, **shared)
         server.environment["COUNTERWEIGHT_URL"] = server.url
         with server:
             yield Served(server, database, dataset_id, spec, expected)

@@ -1,5 +1,6 @@
 """Jobs on a real Ray cluster: the digits of this host, and an attempt that is lost with whatever died is made up for by the next."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -22,10 +23,17 @@ SPEC: dict[str, Any] = {
 ENDLESS: dict[str, Any] = {"training": {"max_epochs": 100_000, "early_stopping": None}}
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with contextlib.closing(Cluster()) as running:
+        running.start()
+        yield running
+
+
 @pytest.fixture(scope="module", params=BACKENDS)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    with fresh_database(request.param, folder, request) as url, serving(url, folder, cluster, SPEC, workers=1) as running:
+    with fresh_database(request.param, folder, request) as url, serving(url, folder, cluster, SPEC, workers="1") as running:
         yield running
 
 
@@ -64,11 +72,7 @@ def test_what_dies_on_the_cluster_loses_an_attempt_and_no_more(served: Served, c
 def test_a_head_that_is_started_anew_costs_at_most_an_attempt(served: Served, cluster: Cluster) -> None:
     job_id = served.submit_and_keep()
 
-    cluster.kill("head")
-    cluster.start_head()
-    # It is a node of the cluster that was.
-    cluster.kill("node")
-    cluster.start_node()
+    cluster.restart()
 
     assert served.outcomes(job_id)[-1] == "succeeded"
 

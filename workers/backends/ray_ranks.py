@@ -8,6 +8,7 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
@@ -20,57 +21,63 @@ from workers import pipe, rank_child
 KEY_BYTES = 32
 FIRST_SAID_ALL = b""
 LAST_WORDS_S = 5.0
-"""So long, once the ranks have failed, what the first of them said before is waited for."""
+"""So long, once a rank has failed, what the first of them said before is waited for."""
+
+RANK_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""As in `workers/processes.py`."""
 
 Address = tuple[str, int]
 
 
 def main(connection: Connection, task_json: str) -> None:
-    """Let Ray Train start a rank for each of the task's devices, once, and end as they do."""
+    """Let Ray Train start a rank for each of the task's devices, once; end when the first has said all, or as soon as one fails."""
     # Imported here and not above: Ray is imported where there are ranks to start, and nowhere else.
     import ray  # noqa: PLC0415
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError  # noqa: PLC0415
-    from ray.train.torch import TorchConfig, TorchTrainer  # noqa: PLC0415
 
     pipe.lead_group()
     task = TrainerTask.model_validate_json(task_json)
-    on_gpu = task.device != "cpu"
     # Where and with which token, Ray's own process that started the driver has told in the environment.
     ray.init(log_to_driver=False)
-    exchange = Exchange(connection, ray.util.get_node_ip_address(), len(task.rank_devices))
-    with TemporaryDirectory(dir=task.members[0].folder) as folder:
-        trainer = TorchTrainer(
-            # Not as a configuration, which Ray would show.
-            partial(be_rank, task_json, exchange.address, exchange.key),
-            torch_config=TorchConfig(timeout_s=int(rank_child.PATIENCE.total_seconds())),
-            scaling_config=ScalingConfig(
-                num_workers=len(task.rank_devices),
-                use_gpu=on_gpu,
-                resources_per_worker={"CPU": task.threads, **({"GPU": 1} if on_gpu else {})},
-            ),
-            run_config=RunConfig(
-                name="ranks",
-                storage_path=folder,
-                # Another attempt is the queue's to make, from the checkpoint.
-                failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
-                worker_runtime_env={"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}},
-            ),
-        )
-        try:
-            trainer.fit()
-        except TrainingFailedError as error:
-            failures: dict[int, Exception] = error.worker_failures if isinstance(error, WorkerGroupError) else {}
-            why = [f"rank {rank} of {len(task.rank_devices)} failed: {last_line(failure)}" for rank, failure in sorted(failures.items())]
-            why = why or [last_line(error)]
-        else:
-            exchange.first_said_all.wait()
+    end: SimpleQueue[Exception | None] = SimpleQueue()
+    exchange = Exchange(connection, ray.util.get_node_ip_address(), len(task.rank_devices), on_all_said=lambda: end.put(None))
+    # Not as a configuration of Ray Train's, which Ray would show.
+    rank = partial(be_rank, task_json, exchange.address, exchange.key)
+    with TemporaryDirectory(dir=task.members[0].folder, ignore_cleanup_errors=True) as folder:
+        threading.Thread(target=_fit, args=(task, rank, folder, end), daemon=True, name="ray-train").start()
+        error = end.get()
+        if error is None:
+            # Ray Train may look a while later, and its controller still write into the folder.
+            ray.shutdown()
             return
-    exchange.first_said_all.wait(LAST_WORDS_S)
-    for number, message in enumerate(why, start=rank_child.LAST_LINES):
+    exchange.wait_for_last_words()
+    for number, message in enumerate(_reasons(error, len(task.rank_devices)), start=rank_child.LAST_LINES):
         for member in task.members:
             line = Log(job_id=member.job_id, level="error", message=message, time=time.time(), number=number)
             exchange.say(line.model_dump_json().encode())
     sys.exit(1)
+
+
+def _fit(task: TrainerTask, rank: Callable[[], None], folder: str, end: "SimpleQueue[Exception | None]") -> None:
+    """Run ranks until all have ended; what went wrong is put into `end`."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig  # noqa: PLC0415
+    from ray.train.torch import TorchConfig, TorchTrainer  # noqa: PLC0415
+
+    on_gpu = task.device != "cpu"
+    takes = {"CPU": task.threads} | ({"GPU": 1} if on_gpu else {})
+    # Another attempt is the queue's to make, from the checkpoint.
+    failures = FailureConfig(max_failures=0, max_preemption_failures=0)
+    try:
+        TorchTrainer(
+            rank,
+            torch_config=TorchConfig(timeout_s=int(rank_child.PATIENCE.total_seconds())),
+            scaling_config=ScalingConfig(num_workers=len(task.rank_devices), use_gpu=on_gpu, resources_per_worker=takes),
+            run_config=RunConfig(
+                name="ranks", storage_path=folder, failure_config=failures, worker_runtime_env={"env_vars": RANK_ENVIRONMENT}
+            ),
+        ).fit()
+    except Exception as error:
+        # The edge of this thread: Ray's own errors, and those of ranks, are told by whoever waits.
+        end.put(error)
 
 
 def be_rank(task_json: str, address: Address, key: bytes) -> None:
@@ -96,11 +103,12 @@ class Exchange:
     Only who knows the key is listened to; what is said is bytes, and never unpickled.
     """
 
-    def __init__(self, connection: Connection, host: str, ranks: int) -> None:
-        self._connection, self._ranks, self._speaking = connection, ranks, threading.Lock()
+    def __init__(self, connection: Connection, host: str, ranks: int, on_all_said: Callable[[], None]) -> None:
+        self._connection, self._ranks, self._on_all_said = connection, ranks, on_all_said
+        self._speaking, self._is_over = threading.Lock(), threading.Event()
         self._lines: list[Connection] = []
         self._orders: SimpleQueue[bytes] = SimpleQueue()
-        self.key, self.first_said_all = secrets.token_bytes(KEY_BYTES), threading.Event()
+        self.key = secrets.token_bytes(KEY_BYTES)
         self._listener = Listener((host, 0), backlog=ranks, authkey=self.key)
         # An order that comes before the first rank does waits for it, while the end of the pipe ends us at once.
         pipe.listen(connection, self._orders.put)
@@ -116,6 +124,10 @@ class Exchange:
         with self._speaking:
             self._connection.send_bytes(word)
 
+    def wait_for_last_words(self) -> None:
+        """Wait until the first rank's line has ended, or is silent for too long."""
+        self._is_over.wait(LAST_WORDS_S)
+
     def _answer(self) -> None:
         while len(self._lines) < self._ranks:
             with contextlib.suppress(AuthenticationError, EOFError, OSError):
@@ -129,7 +141,8 @@ class Exchange:
         with contextlib.suppress(EOFError, OSError):
             while (word := first.recv_bytes()) != FIRST_SAID_ALL:
                 self.say(word)
-        self.first_said_all.set()
+            self._on_all_said()
+        self._is_over.set()
 
     def _tell(self, first: Connection) -> None:
         with contextlib.suppress(OSError):
@@ -137,7 +150,13 @@ class Exchange:
                 first.send_bytes(self._orders.get())
 
 
-def last_line(error: Exception) -> str:
+def _reasons(error: Exception, ranks: int) -> list[str]:
+    """Say which ranks failed of what; several may, of the first one's death."""
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    return [f"rank {rank} of {ranks} failed: {_last_line(failures[rank])}" for rank in sorted(failures)] or [_last_line(error)]
+
+
+def _last_line(error: Exception) -> str:
     """Return what kind of error it is, and the end of what it says: Ray tells tracebacks, and where which actor ran, before that."""
     said = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {said[-1] if said else ''}"
