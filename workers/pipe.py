@@ -10,6 +10,9 @@ from multiprocessing.connection import Connection
 ORPHANED = 3
 """Exit status of a child whose agent is gone."""
 
+LOST = 4
+"""Exit status of a child under which what it ran on broke down: that says nothing against its work."""
+
 
 def become_child(connection: Connection, on_message: Callable[[bytes], None]) -> None:
     """Make this process a group of its own, and listen for the agent."""
@@ -25,12 +28,12 @@ def lead_group() -> None:
 
 def listen(connection: Connection, on_message: Callable[[bytes], None]) -> None:
     """Listen at the other end: each message is handed over, and its end ends us."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the user's data.
     threading.Thread(target=_listen, args=(connection, on_message), daemon=True, name="agent-pipe").start()
 
 
 def settle() -> None:
-    """Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here. For the main thread of a process of ours."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the user's data.
+    """Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here. Only a process's main thread may say so."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

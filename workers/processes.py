@@ -32,6 +32,7 @@ from counterweight.contracts.messages import (
 )
 from service.persistence.recording import TrainerReport
 from workers import comparison_child, ingest_child
+from workers.pipe import LOST
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class HostProcess:
         code = self._process.exitcode
         if code is not None and code < 0:
             return End(f"its process was killed by signal {-code} ({signal.Signals(-code).name})")
-        return End(f"its process ended with exit code {code}", is_regular=code == 0)
+        return End(f"its process ended with exit code {code}", is_lost=code == LOST, is_regular=code == 0)
 
     def kill(self) -> None:
         """End it, and wait until it is gone."""

@@ -83,6 +83,11 @@ class Cluster:
                 time.sleep(0.2)
         raise AssertionError(self.log)
 
+    def status_of(self, job: str) -> str:
+        """What Ray says of one of its jobs."""
+        found = self._get(f"/api/jobs/{job}")
+        return str(found["status"]) if isinstance(found, dict) else "unknown"
+
     def _get(self, path: str) -> object:
         with contextlib.suppress(httpx.HTTPError):
             answer = httpx.get(f"{self.address}{path}", headers={"Authorization": f"Bearer {self.token}"}, timeout=5)

@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
@@ -39,10 +38,9 @@ class Launcher:
 
 def launch(connection: Connection) -> None:
     """Say where ranks may call, and end when the first has said all."""
-    all_said = threading.Event()
-    exchange = Exchange(connection, "127.0.0.1", 2, all_said.set)
+    exchange = Exchange(connection, "127.0.0.1", 2)
     exchange.say(json.dumps([*exchange.address, exchange.key.hex()]).encode())
-    all_said.wait()
+    exchange.wait_for_last_words()
 
 
 @pytest.fixture

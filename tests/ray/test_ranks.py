@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.api.conftest import until
 from tests.conftest import BACKENDS, fresh_database
 from tests.ray.cluster import Cluster
 from tests.ray.served import Served, serving
@@ -39,7 +40,8 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def everywhere(cluster: Cluster, name: str) -> list[psutil.Process]:
-    return [process for node in cluster.nodes for process in cluster.processes(node, name)]
+    """The processes of a name on all nodes, and on the head, which for Ray is the node of whatever connects from its address."""
+    return [process for node in ("head", *cluster.nodes) for process in cluster.processes(node, name)]
 
 
 def test_ranks_on_two_nodes_come_to_the_digits_of_ranks_on_this_host(served: Served, cluster: Cluster) -> None:
@@ -48,9 +50,10 @@ def test_ranks_on_two_nodes_come_to_the_digits_of_ranks_on_this_host(served: Ser
 
     assert served.outcomes(job_id) == ["succeeded"]
     assert ranks == [1, 1]
+    until(lambda: cluster.status_of(f"{job_id}-1") == "SUCCEEDED")
 
 
-@pytest.mark.parametrize(("what", "outcome"), [(DRIVER, "lost"), (RANK, "crashed"), (CONTROLLER, "crashed"), ("cluster", "lost")])
+@pytest.mark.parametrize(("what", "outcome"), [(DRIVER, "lost"), (RANK, "crashed"), (CONTROLLER, "lost"), ("cluster", "lost")])
 def test_what_dies_under_ranks_costs_an_attempt_and_no_step(served: Served, cluster: Cluster, what: str, outcome: str) -> None:
     job_id = served.submit_and_keep()
     ranks = everywhere(cluster, RANK)

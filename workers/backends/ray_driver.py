@@ -58,7 +58,8 @@ class Driver:
         end = self._trainer.how_it_ended()
         if end.is_regular:
             return 0
-        self._write(Letter(died=end.detail))
+        if not end.is_lost:
+            self._write(Letter(died=end.detail))
         return TRAINER_DIED
 
     def _write(self, letter: Letter) -> None:
@@ -98,6 +99,9 @@ def main() -> int:
     try:
         return Driver(given, trainer).run()
     except Unwanted as why:
+        # Its last word ends the attempt, and it may be some moments from its own end.
+        if trainer.how_it_ended().is_regular:
+            return 0
         # For the log of the Ray job.
         sys.stderr.write(f"{why}\n")
         return ORPHANED

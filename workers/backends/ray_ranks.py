@@ -4,6 +4,7 @@ To its driver it is a trainer as any: one process, one pipe, over which the firs
 """
 
 import contextlib
+import os
 import secrets
 import sys
 import threading
@@ -14,51 +15,66 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from counterweight.contracts.messages import Log, TrainerTask
 from workers import pipe, rank_child
 
 KEY_BYTES = 32
 FIRST_SAID_ALL = b""
+LOOK_S = 0.5
+"""So often Ray Train looks whether all ranks are alive, or have ended; else it is every two seconds."""
+
 LAST_WORDS_S = 5.0
 """So long, once a rank has failed, what the first of them said before is waited for."""
 
+SHOWN = 300
 RANK_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """As in `workers/processes.py`."""
+
+if TYPE_CHECKING:
+    from ray.train.torch import TorchTrainer
 
 Address = tuple[str, int]
 
 
 def main(connection: Connection, task_json: str) -> None:
-    """Let Ray Train start a rank for each of the task's devices, once; end when the first has said all, or as soon as one fails."""
+    """Let Ray Train start a rank for each of the task's devices, once, and end as they do."""
     # Imported here and not above: Ray is imported where there are ranks to start, and nowhere else.
     import ray  # noqa: PLC0415
+    from ray.exceptions import RayError  # noqa: PLC0415
+    from ray.train import TrainingFailedError, WorkerGroupError  # noqa: PLC0415
 
     pipe.lead_group()
     task = TrainerTask.model_validate_json(task_json)
+    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = str(LOOK_S)
     # Where and with which token, Ray's own process that started the driver has told in the environment.
     ray.init(log_to_driver=False)
-    end: SimpleQueue[Exception | None] = SimpleQueue()
-    exchange = Exchange(connection, ray.util.get_node_ip_address(), len(task.rank_devices), on_all_said=lambda: end.put(None))
+    exchange = Exchange(connection, ray.util.get_node_ip_address(), len(task.rank_devices))
     # Not as a configuration of Ray Train's, which Ray would show.
     rank = partial(be_rank, task_json, exchange.address, exchange.key)
     with TemporaryDirectory(dir=task.members[0].folder, ignore_cleanup_errors=True) as folder:
-        threading.Thread(target=_fit, args=(task, rank, folder, end), daemon=True, name="ray-train").start()
-        error = end.get()
-        if error is None:
-            # Ray Train may look a while later, and its controller still write into the folder.
-            ray.shutdown()
+        try:
+            _trainer(task, rank, folder).fit()
+        except WorkerGroupError as error:
+            failures = {place: _last_line(failure) for place, failure in error.worker_failures.items()}
+        except (TrainingFailedError, RayError) as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(pipe.LOST)
+        else:
+            exchange.wait_for_last_words()
             return
-    exchange.wait_for_last_words()
-    for number, message in enumerate(_reasons(error, len(task.rank_devices)), start=rank_child.LAST_LINES):
+    exchange.wait_for_last_words(LAST_WORDS_S)
+    for number, (place, why) in enumerate(sorted(failures.items()), start=rank_child.LAST_LINES):
         for member in task.members:
+            message = f"rank {place} of {len(task.rank_devices)} failed: {why}"
             line = Log(job_id=member.job_id, level="error", message=message, time=time.time(), number=number)
             exchange.say(line.model_dump_json().encode())
     sys.exit(1)
 
 
-def _fit(task: TrainerTask, rank: Callable[[], None], folder: str, end: "SimpleQueue[Exception | None]") -> None:
-    """Run ranks until all have ended; what went wrong is put into `end`."""
+def _trainer(task: TrainerTask, rank: Callable[[], None], folder: str) -> "TorchTrainer":
+    """Return what runs a rank for each of the task's devices."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig  # noqa: PLC0415
     from ray.train.torch import TorchConfig, TorchTrainer  # noqa: PLC0415
 
@@ -66,18 +82,13 @@ def _fit(task: TrainerTask, rank: Callable[[], None], folder: str, end: "SimpleQ
     takes = {"CPU": task.threads} | ({"GPU": 1} if on_gpu else {})
     # Another attempt is the queue's to make, from the checkpoint.
     failures = FailureConfig(max_failures=0, max_preemption_failures=0)
-    try:
-        TorchTrainer(
-            rank,
-            torch_config=TorchConfig(timeout_s=int(rank_child.PATIENCE.total_seconds())),
-            scaling_config=ScalingConfig(num_workers=len(task.rank_devices), use_gpu=on_gpu, resources_per_worker=takes),
-            run_config=RunConfig(
-                name="ranks", storage_path=folder, failure_config=failures, worker_runtime_env={"env_vars": RANK_ENVIRONMENT}
-            ),
-        ).fit()
-    except Exception as error:
-        # The edge of this thread: Ray's own errors, and those of ranks, are told by whoever waits.
-        end.put(error)
+    environment = {"env_vars": RANK_ENVIRONMENT}
+    return TorchTrainer(
+        rank,
+        torch_config=TorchConfig(timeout_s=int(rank_child.PATIENCE.total_seconds())),
+        scaling_config=ScalingConfig(num_workers=len(task.rank_devices), use_gpu=on_gpu, resources_per_worker=takes),
+        run_config=RunConfig(name="ranks", storage_path=folder, failure_config=failures, worker_runtime_env=environment),
+    )
 
 
 def be_rank(task_json: str, address: Address, key: bytes) -> None:
@@ -103,8 +114,8 @@ class Exchange:
     Only who knows the key is listened to; what is said is bytes, and never unpickled.
     """
 
-    def __init__(self, connection: Connection, host: str, ranks: int, on_all_said: Callable[[], None]) -> None:
-        self._connection, self._ranks, self._on_all_said = connection, ranks, on_all_said
+    def __init__(self, connection: Connection, host: str, ranks: int) -> None:
+        self._connection, self._ranks = connection, ranks
         self._speaking, self._is_over = threading.Lock(), threading.Event()
         self._lines: list[Connection] = []
         self._orders: SimpleQueue[bytes] = SimpleQueue()
@@ -124,9 +135,9 @@ class Exchange:
         with self._speaking:
             self._connection.send_bytes(word)
 
-    def wait_for_last_words(self) -> None:
-        """Wait until the first rank's line has ended, or is silent for too long."""
-        self._is_over.wait(LAST_WORDS_S)
+    def wait_for_last_words(self, timeout_s: float | None = None) -> None:
+        """Wait until the first rank has said all, or its line has ended."""
+        self._is_over.wait(timeout_s)
 
     def _answer(self) -> None:
         while len(self._lines) < self._ranks:
@@ -141,7 +152,6 @@ class Exchange:
         with contextlib.suppress(EOFError, OSError):
             while (word := first.recv_bytes()) != FIRST_SAID_ALL:
                 self.say(word)
-            self._on_all_said()
         self._is_over.set()
 
     def _tell(self, first: Connection) -> None:
@@ -150,13 +160,7 @@ class Exchange:
                 first.send_bytes(self._orders.get())
 
 
-def _reasons(error: Exception, ranks: int) -> list[str]:
-    """Say which ranks failed of what; several may, of the first one's death."""
-    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
-    return [f"rank {rank} of {ranks} failed: {_last_line(failures[rank])}" for rank in sorted(failures)] or [_last_line(error)]
-
-
 def _last_line(error: Exception) -> str:
-    """Return what kind of error it is, and the end of what it says: Ray tells tracebacks, and where which actor ran, before that."""
+    """Return the end of what an error says: Ray tells tracebacks, and which actor ran where, before that."""
     said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {said[-1] if said else ''}"
+    return (said or [type(error).__name__])[-1][:SHOWN]
