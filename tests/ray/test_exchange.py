@@ -2,6 +2,8 @@
 
 import json
 import multiprocessing
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import AuthenticationError
@@ -11,7 +13,8 @@ from multiprocessing.context import SpawnProcess
 import pytest
 
 from workers.backends.ray_ranks import FIRST_SAID_ALL, Exchange
-from workers.pipe import ORPHANED
+from workers.pipe import LOST, ORPHANED
+from workers.processes import End, HostProcess
 
 PATIENCE_S = 60
 ORDER = b'{"kind":"cancel","job_id":"job_1"}'
@@ -38,9 +41,10 @@ class Launcher:
 
 def launch(connection: Connection) -> None:
     """Say where ranks may call, and end when the first has said all."""
-    exchange = Exchange(connection, "127.0.0.1", 2)
+    all_said = threading.Event()
+    exchange = Exchange(connection, "127.0.0.1", 2, all_said.set)
     exchange.say(json.dumps([*exchange.address, exchange.key.hex()]).encode())
-    exchange.wait_for_last_words()
+    all_said.wait()
 
 
 @pytest.fixture
@@ -94,3 +98,12 @@ def test_when_the_driver_is_gone_the_launcher_ends_and_with_it_the_line_of_each_
         for line in (first, second):
             with pytest.raises((EOFError, ConnectionResetError)):
                 line.recv_bytes()
+
+
+def test_a_launcher_under_which_ray_broke_down_is_lost_and_has_not_crashed() -> None:
+    process = multiprocessing.get_context("spawn").Process(target=sys.exit, args=(LOST,))
+    process.start()
+    process.join(PATIENCE_S)
+
+    assert HostProcess(process).how_it_ended() == End(f"its process ended with exit code {LOST}", is_lost=True)
+    process.close()

@@ -39,38 +39,45 @@ Address = tuple[str, int]
 
 
 def main(connection: Connection, task_json: str) -> None:
-    """Let Ray Train start a rank for each of the task's devices, once, and end as they do."""
+    """Let Ray Train start a rank for each of the task's devices, once; end when the first has said all, or one has failed."""
     # Imported here and not above: Ray is imported where there are ranks to start, and nowhere else.
     import ray  # noqa: PLC0415
-    from ray.exceptions import RayError  # noqa: PLC0415
-    from ray.train import TrainingFailedError, WorkerGroupError  # noqa: PLC0415
+    from ray.train import WorkerGroupError  # noqa: PLC0415
 
     pipe.lead_group()
     task = TrainerTask.model_validate_json(task_json)
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = str(LOOK_S)
     # Where and with which token, Ray's own process that started the driver has told in the environment.
     ray.init(log_to_driver=False)
-    exchange = Exchange(connection, ray.util.get_node_ip_address(), len(task.rank_devices))
+    ended: SimpleQueue[Exception | None] = SimpleQueue()
+    exchange = Exchange(connection, ray.util.get_node_ip_address(), len(task.rank_devices), on_all_said=lambda: ended.put(None))
     # Not as a configuration of Ray Train's, which Ray would show.
     rank = partial(be_rank, task_json, exchange.address, exchange.key)
     with TemporaryDirectory(dir=task.members[0].folder, ignore_cleanup_errors=True) as folder:
-        try:
-            _trainer(task, rank, folder).fit()
-        except WorkerGroupError as error:
-            failures = {place: _last_line(failure) for place, failure in error.worker_failures.items()}
-        except (TrainingFailedError, RayError) as error:
-            sys.stderr.write(f"{error}\n")
-            sys.exit(pipe.LOST)
-        else:
-            exchange.wait_for_last_words()
-            return
-    exchange.wait_for_last_words(LAST_WORDS_S)
-    for number, (place, why) in enumerate(sorted(failures.items()), start=rank_child.LAST_LINES):
+        threading.Thread(target=_fit, args=(_trainer(task, rank, folder), ended), daemon=True, name="ray-train").start()
+        error = ended.get()
+    if error is None:
+        # Ray Train would take leave of its workers for seconds yet. They, and its controller, end with us.
+        os._exit(0)
+    if not isinstance(error, WorkerGroupError):
+        sys.stderr.write(f"Ray Train failed: {error}\n")
+        sys.exit(pipe.LOST)
+    exchange.wait_for_last_words()
+    for number, (place, failure) in enumerate(sorted(error.worker_failures.items()), start=rank_child.LAST_LINES):
         for member in task.members:
-            message = f"rank {place} of {len(task.rank_devices)} failed: {why}"
+            message = f"rank {place} of {len(task.rank_devices)} failed: {_last_line(failure)}"
             line = Log(job_id=member.job_id, level="error", message=message, time=time.time(), number=number)
             exchange.say(line.model_dump_json().encode())
     sys.exit(1)
+
+
+def _fit(trainer: "TorchTrainer", ended: "SimpleQueue[Exception | None]") -> None:
+    """Run the ranks; whoever waits is told what went wrong, and by the first rank itself when it has said all."""
+    try:
+        trainer.fit()
+    except Exception as error:
+        # The edge of this thread.
+        ended.put(error)
 
 
 def _trainer(task: TrainerTask, rank: Callable[[], None], folder: str) -> "TorchTrainer":
@@ -114,8 +121,8 @@ class Exchange:
     Only who knows the key is listened to; what is said is bytes, and never unpickled.
     """
 
-    def __init__(self, connection: Connection, host: str, ranks: int) -> None:
-        self._connection, self._ranks = connection, ranks
+    def __init__(self, connection: Connection, host: str, ranks: int, on_all_said: Callable[[], None]) -> None:
+        self._connection, self._ranks, self._on_all_said = connection, ranks, on_all_said
         self._speaking, self._is_over = threading.Lock(), threading.Event()
         self._lines: list[Connection] = []
         self._orders: SimpleQueue[bytes] = SimpleQueue()
@@ -135,9 +142,9 @@ class Exchange:
         with self._speaking:
             self._connection.send_bytes(word)
 
-    def wait_for_last_words(self, timeout_s: float | None = None) -> None:
-        """Wait until the first rank has said all, or its line has ended."""
-        self._is_over.wait(timeout_s)
+    def wait_for_last_words(self) -> None:
+        """Wait until the first rank's line has ended, or is silent for too long."""
+        self._is_over.wait(LAST_WORDS_S)
 
     def _answer(self) -> None:
         while len(self._lines) < self._ranks:
@@ -152,6 +159,7 @@ class Exchange:
         with contextlib.suppress(EOFError, OSError):
             while (word := first.recv_bytes()) != FIRST_SAID_ALL:
                 self.say(word)
+            self._on_all_said()
         self._is_over.set()
 
     def _tell(self, first: Connection) -> None:
