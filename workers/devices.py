@@ -54,8 +54,9 @@ def slots(settings: ServerSettings) -> list[Slot]:
 
 def cluster_slots(settings: ServerSettings) -> list[Slot]:
     """Room for trainers on a cluster, whose memory we do not know: on a GPU each if devices other than the processor were asked for."""
-    device = "cpu" if settings.devices in ("auto", "cpu") else "cuda:0"
-    return [Slot(device, settings.ray_cpus)] * (CLUSTER_SLOTS if settings.workers is None else settings.workers)
+    count = CLUSTER_SLOTS if settings.workers is None else settings.workers
+    on_cpu = settings.devices in ("auto", "cpu")
+    return [Slot("cpu" if on_cpu else f"cuda:{index}", settings.ray_cpus) for index in range(count)]
 
 
 def apart(slots: Sequence[Slot], among: Sequence[int]) -> list[int]:

@@ -10,6 +10,9 @@ from multiprocessing.connection import Connection
 ORPHANED = 3
 """Exit status of a child whose agent is gone."""
 
+LOST = 4
+"""Exit status of a child under which what it ran on broke down: that says nothing against its work."""
+
 
 def become_child(connection: Connection, on_message: Callable[[bytes], None]) -> None:
     """Make this process a group of its own, and listen for the agent."""
@@ -20,18 +23,17 @@ def become_child(connection: Connection, on_message: Callable[[bytes], None]) ->
 def lead_group() -> None:
     """Make this process, and all that it will start, a group that can be ended as one."""
     os.setsid()
-    _settle()
+    settle()
 
 
 def listen(connection: Connection, on_message: Callable[[bytes], None]) -> None:
     """Listen at the other end: each message is handed over, and its end ends us."""
-    _settle()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the user's data.
     threading.Thread(target=_listen, args=(connection, on_message), daemon=True, name="agent-pipe").start()
 
 
-def _settle() -> None:
-    """Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the user's data.
+def settle() -> None:
+    """Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here. Only a process's main thread may say so."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 

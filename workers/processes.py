@@ -32,7 +32,8 @@ from counterweight.contracts.messages import (
     TrainerTask,
 )
 from service.persistence.recording import TrainerReport
-from workers import comparison_child, ingest_child, rank_child
+from workers import comparison_child, ingest_child
+from workers.pipe import LOST
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class HostProcess:
         code = self._process.exitcode
         if code is not None and code < 0:
             return End(f"its process was killed by signal {-code} ({signal.Signals(-code).name})")
-        return End(f"its process ended with exit code {code}", is_regular=code == 0)
+        return End(f"its process ended with exit code {code}", is_lost=code == LOST, is_regular=code == 0)
 
     def kill(self) -> None:
         """End it, and wait until it is gone."""
@@ -167,9 +168,9 @@ class Nursery:
         self._afresh = multiprocessing.get_context("spawn")
         self._forked = multiprocessing.get_context("forkserver")
 
-    def start_trainer(self, task: TrainerTask) -> TrainerProcess:
+    def start_trainer(self, task: TrainerTask, main: Callable[[Connection, str], None]) -> TrainerProcess:
         """Start a trainer that nobody has warmed up."""
-        return TrainerProcess(*self._start(self._afresh, rank_child.main_of(task), task))
+        return TrainerProcess(*self._start(self._afresh, main, task))
 
     def start_reader(self, task: IngestTask) -> IngestProcess:
         return IngestProcess(*self._start(self._afresh, ingest_child.main, task))

@@ -11,9 +11,13 @@ from datetime import timedelta
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from counterweight.contracts.messages import Log, TrainerTask
 from workers import pipe, trainer_child
+
+if TYPE_CHECKING:
+    from workers.training.ranks import Ranks
 
 ADDRESS = "127.0.0.1"
 LOOK_S = 0.1
@@ -84,26 +88,34 @@ def be_rank(connection: Connection, lifeline: Connection, task_json: bytes) -> N
     import torch.distributed as dist  # noqa: PLC0415
 
     from workers.training.ranks import Ranks  # noqa: PLC0415
-    from workers.training.trainer import run  # noqa: PLC0415
 
+    pipe.settle()
     pipe.listen(lifeline, lambda _: None)
     task = TrainerTask.model_validate_json(task_json)
     device = torch.device(task.rank_devices[int(os.environ["RANK"])])
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-    ranks, task = Ranks.joined(), task.model_copy(update={"device": str(device)})
+    ranks = Ranks.joined()
+    if not ranks.is_first:
+        connection.close()
+    take_part(connection, task.model_copy(update={"device": str(device)}), ranks)
+    dist.destroy_process_group()
+
+
+def take_part(connection: Connection, task: TrainerTask, ranks: "Ranks") -> None:
+    """Train a rank's share; the first rank speaks and listens at this end of the pipe, the others have no use for it."""
+    from workers.training.trainer import run  # noqa: PLC0415
+
     try:
         if ranks.is_first:
             trainer_child.train(connection, task, ranks)
         else:
-            connection.close()
             for _ in run(task, lambda _: False, ranks=ranks):
                 pass
     except Exception:
         time.sleep(LINGER_S)
         raise
-    dist.destroy_process_group()
 
 
 def _free_port() -> int:

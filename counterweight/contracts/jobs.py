@@ -67,7 +67,8 @@ class Resources(Request):
         default=1,
         ge=1,
         le=64,
-        description="How many GPUs of one host train it, each with a share of every batch. With the device `cpu`, how many of its slots.",
+        description="How many GPUs of one host, or of a Ray cluster, train it, each with a share of every batch. With the device `cpu`, "
+        "how many of its slots.",
     )
     min_gpu_memory_gb: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
         default=None, description="So much memory the GPU must have, in GB of 10^9 bytes."

@@ -1,4 +1,4 @@
-"""A real Ray cluster of this host alone, on ports and in a folder of its own: a head that runs no jobs, and a node that does.
+"""A real Ray cluster of this host alone, on ports and in a folder of its own: a head that runs no jobs, and nodes that do.
 
 Ray listens on all addresses and by default runs what anybody sends: here nobody gets in without a token.
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -22,10 +22,10 @@ START_S = 300
 
 
 class Cluster:
-    """`ray start --head`, and `ray start --address` for the node."""
+    """`ray start --head`, and `ray start --address` for each node."""
 
-    def __init__(self, cpus: int = 2) -> None:
-        self._cpus, self._gcs_port, self._port = cpus, free_port(), free_port()
+    def __init__(self, cpus: int = 2, nodes: Sequence[str] = ("node",)) -> None:
+        self.nodes, self._cpus, self._gcs_port, self._port = nodes, cpus, free_port(), free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         # Ray's sockets lie in it, and a socket's path may have 107 characters.
         self._folder = tempfile.TemporaryDirectory(prefix="cwray", ignore_cleanup_errors=True)
@@ -42,20 +42,28 @@ class Cluster:
         return "\n".join(path.read_text(errors="replace") for path in sorted(Path(self._folder.name).glob("*.log")))
 
     def start(self) -> None:
-        """Start both and return once a job would run."""
+        """Start all and return once a job would run."""
         self.start_head()
-        self.start_node()
+        for node in self.nodes:
+            self.start_node(node)
 
     def start_head(self) -> None:
         dashboard = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={self._port}"]
         options = ["--head", f"--port={self._gcs_port}", f"--temp-dir={self._folder.name}", "--num-cpus=0", *dashboard]
         self._start("head", options, lambda: self._get("/api/jobs/") is not None and self._living() >= 1)
 
-    def start_node(self) -> None:
-        self._start("node", [f"--address=127.0.0.1:{self._gcs_port}", f"--num-cpus={self._cpus}"], self._has_node)
+    def start_node(self, node: str = "node") -> None:
+        options = [f"--address=127.0.0.1:{self._gcs_port}", f"--num-cpus={self._cpus}"]
+        self._start(node, options, lambda: self.processes(node, "raylet") != [] and self._living() >= len(self._running))
 
-    def _has_node(self) -> bool:
-        return self.processes("node", "raylet") != [] and self._living() >= 2
+    def restart(self) -> None:
+        """Kill the head, start it anew, and then the nodes, which are of the cluster that was."""
+        self.kill("head")
+        self.start_head()
+        for node in self.nodes:
+            self.kill(node)
+        for node in self.nodes:
+            self.start_node(node)
 
     def _living(self) -> int:
         """How many nodes the head knows as alive, itself being one."""
@@ -75,6 +83,11 @@ class Cluster:
                 time.sleep(0.2)
         raise AssertionError(self.log)
 
+    def status_of(self, job: str) -> str:
+        """What Ray says of one of its jobs."""
+        found = self._get(f"/api/jobs/{job}")
+        return str(found["status"]) if isinstance(found, dict) else "unknown"
+
     def _get(self, path: str) -> object:
         with contextlib.suppress(httpx.HTTPError):
             answer = httpx.get(f"{self.address}{path}", headers={"Authorization": f"Bearer {self.token}"}, timeout=5)
@@ -82,7 +95,7 @@ class Cluster:
         return None
 
     def family(self, what: str) -> list[psutil.Process]:
-        """The processes of the head or of the node, as far as it runs."""
+        """The processes of the head or of a node, as far as it runs."""
         if what not in self._running:
             return []
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -101,7 +114,7 @@ class Cluster:
         return found
 
     def kill(self, what: str) -> None:
-        """SIGKILL to everything of the head or the node at once, as when its host is lost."""
+        """SIGKILL to everything of the head or a node at once, as when its host is lost."""
         family = self.family(what)
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -10,19 +10,22 @@ import pytest
 
 from counterweight.contracts.mail import Letter
 from counterweight.contracts.messages import Cancel, Cancelled, EpochDone
+from counterweight.settings import ServerSettings
 from service.persistence import mail, queue
 from service.persistence.database import Database
 from service.persistence.recording import TrainerReport
 from tests.api.conftest import until
 from tests.factories import make_agent, make_job
-from tests.ray.record import until_kept
+from tests.ray.served import until_kept
 from tests.ray.stand_in import StandIn
 from tests.server import Server
 from tests.tables_of_numbers import two_blobs
 from tests.training.tables import make_task
 from workers.backends import errand
+from workers.backends.errand import Errand
 from workers.backends.ray import RayBackend
 from workers.backends.ray_jobs import RayJobs
+from workers.devices import apart, cluster_slots
 from workers.processes import End, TrainerProcess
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
@@ -36,6 +39,7 @@ class Run:
 
     ray: StandIn
     process: TrainerProcess
+    errand: Errand
     channel: str
     database: Database
 
@@ -72,13 +76,13 @@ def run(database: Database, tmp_path: Path) -> Iterator[Run]:
         ray.refusals = 1
         backend = RayBackend(database, RayJobs(ray.address, None), "http://127.0.0.1:1", lease_s=0.5)
         assert backend.is_ready()
-        process = backend.start(make_task(tmp_path), cohort.claims)
+        process = backend.start(make_task(tmp_path).model_copy(update={"device": "cuda:3"}), cohort.claims)
         path = tmp_path / "job_0" / "errand.json"
         until(lambda: bool(ray.jobs))
         assert path.stat().st_mode & 0o777 == 0o600
-        token = errand.take(path).token
+        given = errand.take(path)
         assert list(ray.jobs) == [f"{cohort.claims[0].id}-1"]
-        yield Run(ray, process, mail.digest(token), database)
+        yield Run(ray, process, given, mail.digest(given.token), database)
         ray.status = "STOPPED"
         process.kill()
         backend.close()
@@ -94,6 +98,16 @@ def test_what_a_driver_writes_and_an_agent_says_goes_over_the_pipe(run: Run) -> 
     assert run.hear(len(said)) == said
     until(lambda: bool(run.orders()))
     assert run.orders() == [Cancel(job_id="job_1").model_dump_json()]
+
+
+def test_a_trainer_with_a_gpu_is_told_the_only_one_that_ray_shows_it(run: Run) -> None:
+    assert run.errand.task.device == "cuda:0"
+
+
+def test_a_job_can_have_as_many_gpus_as_a_cluster_is_said_to_have() -> None:
+    offered = cluster_slots(ServerSettings(devices="cuda:0", workers=3, ray_cpus=2))
+
+    assert len(apart(offered, range(3))) == 3
 
 
 def test_a_trainer_that_died_by_itself_has_crashed(run: Run) -> None:

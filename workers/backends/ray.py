@@ -31,6 +31,9 @@ SUBMIT_S = 60.0
 GRACE_S = 3.0
 """So long a job has to end by itself once nobody listens to it."""
 
+DRIVER_CPUS = 0.01
+"""What a driver takes whose ranks run elsewhere. Were it nothing, Ray would run it on the cluster's head, whatever that lacks."""
+
 CLOSE_S = 10.0
 MOST_READ = 16
 """So many letters are read before they are deleted, all at once."""
@@ -129,12 +132,11 @@ class RayRun:
         else:
             return
         self._channel = mail.digest(token)
-        given = Errand(task=self._task, url=self._api_url, token=token, beat_s=self._lease_s / BEATS_PER_LEASE)
+        given = Errand(task=_as_seen_there(self._task), url=self._api_url, token=token, beat_s=self._lease_s / BEATS_PER_LEASE)
         errand.leave(given, self._errand)
         command = shlex.join(["python", "-P", "-m", "workers.backends.ray_driver", str(self._errand)])
-        gpus = 0 if self._task.device == "cpu" else 1
         metadata = {"service": "counterweight", "jobs": str(len(self._claims)), "fence": str(self._claims[0].fence)}
-        cpus = self._task.threads * max(1, len(self._task.rank_devices))
+        cpus, gpus = _takes(self._task)
         self._submit(lambda: self._cluster.submit(self._name, command, cpus, gpus, metadata))
 
     def _submit(self, submit: Callable[[], None]) -> None:
@@ -220,3 +222,16 @@ class RayRun:
         self._errand.unlink(missing_ok=True)
         with contextlib.suppress(*DATABASE_AWAY), self._database.write() as session:
             mail.close_channel(session, self._channel)
+
+
+def _as_seen_there(task: TrainerTask) -> TrainerTask:
+    """Return the task as it is where Ray shows a process its own GPU and no other; ranks are told theirs by Ray Train."""
+    return task if task.device == "cpu" else task.model_copy(update={"device": "cuda:0"})
+
+
+def _takes(task: TrainerTask) -> tuple[float, int]:
+    """Return how many processors and GPUs of a node the driver and what it starts on its own node take."""
+    if len(task.rank_devices) > 1:
+        # Ray Train asks for what its ranks need.
+        return DRIVER_CPUS, 0
+    return task.threads, 0 if task.device == "cpu" else 1

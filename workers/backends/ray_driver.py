@@ -1,7 +1,7 @@
 """`python -P -m workers.backends.ray_driver ERRAND`: stands in for the agent on a Ray cluster, between a trainer's pipe and the API.
 
-It starts the very trainer that an agent starts on its own host, and carries what goes over its pipe. It ends with its trainer, and ends it
-when the API says that the attempt is over.
+It starts the very trainer that an agent starts on its own host, or one whose ranks Ray starts on any nodes, and carries what goes over its
+pipe. It ends with its trainer, and ends it when the API says that the attempt is over.
 """
 
 import contextlib
@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 
 from counterweight.contracts.mail import Letter, Orders
-from workers.backends import errand
+from workers import trainer_child
+from workers.backends import errand, ray_ranks
 from workers.backends.errand import SILENCE_S, Errand
 from workers.pipe import ORPHANED
 from workers.processes import Child, Nursery
@@ -57,7 +58,8 @@ class Driver:
         end = self._trainer.how_it_ended()
         if end.is_regular:
             return 0
-        self._write(Letter(died=end.detail))
+        if not end.is_lost:
+            self._write(Letter(died=end.detail))
         return TRAINER_DIED
 
     def _write(self, letter: Letter) -> None:
@@ -88,10 +90,18 @@ class Driver:
 
 def main() -> int:
     given = errand.take(Path(sys.argv[1]))
-    trainer = Nursery().start_trainer(given.task)
+    has_ranks = len(given.task.rank_devices) > 1
+    # What the cluster's processes were given is not a trainer's business; Ray's token is that of who lets Ray start ranks.
+    of_others = ("COUNTERWEIGHT_", "PG") if has_ranks else ("COUNTERWEIGHT_", "PG", "RAY_AUTH")
+    for variable in [name for name in os.environ if name.startswith(of_others)]:
+        del os.environ[variable]
+    trainer = Nursery().start_trainer(given.task, ray_ranks.main if has_ranks else trainer_child.main)
     try:
         return Driver(given, trainer).run()
     except Unwanted as why:
+        # Its last word ends the attempt, and it may be some moments from its own end.
+        if trainer.how_it_ended().is_regular:
+            return 0
         # For the log of the Ray job.
         sys.stderr.write(f"{why}\n")
         return ORPHANED
@@ -100,7 +110,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # What the cluster's processes were given is not a trainer's business.
-    for variable in [name for name in os.environ if name.startswith(("COUNTERWEIGHT_", "PG", "RAY_AUTH"))]:
-        del os.environ[variable]
     sys.exit(main())

@@ -41,7 +41,7 @@ class RayJobs:
         except RayAway:
             return False
 
-    def submit(self, name: str, entrypoint: str, cpus: int, gpus: int, metadata: dict[str, str]) -> None:
+    def submit(self, name: str, entrypoint: str, cpus: float, gpus: int, metadata: dict[str, str]) -> None:
         """Start a job under a name of ours; RayAway when Ray does not take it. One that it has by this name already is taken."""
         body = {
             "submission_id": name,
