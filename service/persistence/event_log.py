@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from service.persistence import inserting
 from service.persistence.tables import Event
 
 CHANNEL = "counterweight"
@@ -58,9 +59,9 @@ def append(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     if _is_postgres(session):
-        session.execute(_HOLD_PLACE_AND_ANNOUNCE, {"subjects": list(dict.fromkeys(row["subject"] for row in rows))})
-    # As rows, in one statement: on SQLite, objects with counted keys would be inserted one by one.
-    session.execute(insert(Event), list(rows))
+        session.connection().execute(_HOLD_PLACE_AND_ANNOUNCE, {"subjects": list(dict.fromkeys(row["subject"] for row in rows))})
+    # Not as objects: those with counted keys would be inserted one by one on SQLite.
+    inserting.add_rows(session, Event, rows)
 
 
 def announce(session: Session, *subjects: str) -> None:
