@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Select, bindparam, cast, func, select
+from sqlalchemy import BindParameter, Integer, Select, bindparam, cast, func, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -38,7 +38,7 @@ def on_time(now: datetime) -> dict[str, datetime]:
     return {"now": now, "latest": now + admission.LONGEST_BACK_OFF}
 
 
-def _waits_not(now: Any, latest: Any) -> ColumnElement[bool]:
+def _waits_not(now: datetime | BindParameter[datetime], latest: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return Job.not_before.is_(None) | (Job.not_before <= now) | (Job.not_before > latest)
 
 
