@@ -94,7 +94,7 @@ def _loads() -> Select[Any]:
     held_by = held.group_by(trainers.c.project_id).subquery()
     # Scalars, each a single step into an index: as a join, all that waits would be read.
     first = select(Job.turn).where(Job.project_id == Project.id, IS_QUEUED).order_by(Job.turn, Job.id).limit(1).scalar_subquery()
-    last = select(func.max(Job.started_at)).where(Job.project_id == Project.id).scalar_subquery()
+    last = select(func.max(Job.started_at)).where(Job.project_id == Project.id, Job.started_at.is_not(None)).scalar_subquery()
     in_hand = [func.coalesce(column, 0) for column in held_by.c[1:]]
     columns = (Project.id, *in_hand, Project.max_running_jobs, Project.max_running_gpus, last, first)
     return select(*columns).outerjoin(held_by, held_by.c.project_id == Project.id)
