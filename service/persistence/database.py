@@ -67,8 +67,6 @@ class Database:
 
 def _postgres_engine(url: str) -> Engine:
     engine = create_engine(url, pool_size=10, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S)
-    # Many rows are one statement: psycopg sends them one by one, or as a pipeline, which `_row_by_row` tells of.
-    engine.dialect.use_insertmanyvalues_wo_returning = True
 
     def configure(connection: Any, _record: object) -> None:
         connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_TRANSACTION_S}s'")

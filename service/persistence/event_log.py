@@ -33,8 +33,8 @@ _HELD_PLACE = f"SELECT pg_advisory_xact_lock_shared({PLACES}, (({_LAST}) % {_RIN
 _COLUMNS = "at, project_id, subject, kind, from_state, to_state, reason"
 # One round trip. A row is given its id when it is joined with the place, after that was taken.
 _APPEND = text(
-    f"WITH place AS MATERIALIZED ({_HELD_PLACE}) INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM place, jsonb_to_recordset(:rows) AS"
-    " added (at timestamptz, project_id text, subject text, kind text, from_state text, to_state text, reason text)"
+    f"WITH place AS MATERIALIZED ({_HELD_PLACE}) INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM place,"
+    " jsonb_populate_recordset(CAST(NULL AS events), :rows)"
 ).bindparams(bindparam("rows", type_=JSONB))
 _HELD_PLACES = text(
     f"SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = {PLACES} AND objsubid = 2 AND granted"
@@ -67,8 +67,8 @@ def append(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
         return
     if _is_postgres(session):
         subjects = list(dict.fromkeys(row["subject"] for row in rows))
-        dated = [{**row, "at": row["at"].isoformat()} for row in rows]
-        session.connection().execute(_APPEND, {"subjects": subjects, "rows": dated})
+        connection = session.connection()
+        connection.execute(_APPEND, {"subjects": subjects, "rows": inserting.plain(Event, rows, connection.dialect)})
     else:
         # Not as objects: those with counted keys would be inserted one by one.
         inserting.add_rows(session, Event, rows)
