@@ -53,7 +53,7 @@ def test_jobs_from_before_are_found_in_indices_that_leave_out_what_is_not_there(
     schema.downgrade(database, "0016")
     schema.upgrade(database)
 
-    with database.read() as session:
+    with database.write() as session:
         if not database.is_sqlite:
             session.execute(text("SET LOCAL enable_seqscan = off"))  # So few rows are always read whole, where that is allowed.
         explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"

@@ -40,12 +40,14 @@ class Database:
         self._reader = _sqlite_engine(url, writes=False) if self.is_sqlite else _postgres_engine(url)
         self._writer = _sqlite_engine(url, writes=True) if self.is_sqlite else self._reader
         self.commits = Commits(self.url.database if self.is_sqlite else None)
-        self._reads = sessionmaker(self._reader)
+        # On PostgreSQL each query of a read is a transaction of its own. It sees no less, and BEGIN and ROLLBACK are saved.
+        alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reads = sessionmaker(self._reader.execution_options(**alone))
         self._writes = sessionmaker(self._writer, expire_on_commit=False)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Nothing written in it is kept. On SQLite all its queries see one moment."""
+        """Nothing is written in it: SQLite refuses that. There all its queries see one moment, and on PostgreSQL each its own."""
         with self._reads() as session:
             yield session
 
