@@ -126,7 +126,7 @@ def task_of(cohort: Cohort, slots: Sequence[Slot], files: Files, checkpoint_s: f
     dataset, best = cohort.dataset, cohort.jobs[0]
     assert dataset.table_path is not None
     assert dataset.table_sha256 is not None
-    test, devices = best.test_dataset, [slot.device_for(best.device) for slot in slots]
+    test, devices = cohort.test_dataset, [slot.device_for(best.device) for slot in slots]
     return TrainerTask(
         members=[_member(claim, job, files) for claim, job in zip(cohort.claims, cohort.jobs, strict=True)],
         table=str(files.path(dataset.table_path)),

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Select, cast, func, select
+from sqlalchemy import BindParameter, Integer, Select, bindparam, cast, func, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -11,7 +11,8 @@ from counterweight.contracts.jobs import ResolvedSpec
 from counterweight.contracts.queue import ProjectLimits
 from service.domain import admission
 from service.domain.admission import Load
-from service.persistence.tables import IS_HELD, IS_QUEUED, Job, Project
+from service.domain.errors import LostClaim
+from service.persistence.tables import IS_HELD, IS_QUEUED, Agent, Job, Project
 
 
 def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]:
@@ -29,12 +30,36 @@ def place_in_line(spec: ResolvedSpec, created_at: datetime) -> dict[str, object]
 
 def may_start(now: datetime) -> ColumnElement[bool]:
     """Return which jobs need wait no longer. None waits past the longest time: of one that seems to, the clock was put back meanwhile."""
-    return Job.not_before.is_(None) | (Job.not_before <= now) | (Job.not_before > now + admission.LONGEST_BACK_OFF)
+    return _waits_not(**on_time(now))
+
+
+def on_time(now: datetime) -> dict[str, datetime]:
+    """Return the parameters of `MAY_START`."""
+    return {"now": now, "latest": now + admission.LONGEST_BACK_OFF}
+
+
+def _waits_not(now: datetime | BindParameter[datetime], latest: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    return Job.not_before.is_(None) | (Job.not_before <= now) | (Job.not_before > latest)
+
+
+MAY_START = _waits_not(bindparam("now"), bindparam("latest"))
+"""`may_start` for statements that are made once."""
 
 
 def loads(session: Session) -> list[Load]:
     """Return what each project has in hand, and whether something of it waits."""
     return [Load(*found) for found in session.execute(_LOADS)]
+
+
+def loads_for(session: Session, agent_id: str) -> list[Load] | None:
+    """Return the loads, and make sure that nobody declares the agent lost, or drains it, before this transaction ends.
+
+    None where it takes no work any more; LostClaim when it has been declared lost.
+    """
+    found = session.execute(_LOADS_FOR, {"agent_id": agent_id}).all()
+    if not found:
+        raise LostClaim(f"agent {agent_id} was declared lost")
+    return [Load(*load) for *load, draining_at in found if draining_at is None] or None
 
 
 def hold_to_limits(session: Session, load: Load) -> Load:
@@ -69,10 +94,12 @@ def _loads() -> Select[Any]:
     held_by = held.group_by(trainers.c.project_id).subquery()
     # Scalars, each a single step into an index: as a join, all that waits would be read.
     first = select(Job.turn).where(Job.project_id == Project.id, IS_QUEUED).order_by(Job.turn, Job.id).limit(1).scalar_subquery()
-    last = select(func.max(Job.started_at)).where(Job.project_id == Project.id).scalar_subquery()
+    last = select(func.max(Job.started_at)).where(Job.project_id == Project.id, Job.started_at.is_not(None)).scalar_subquery()
     in_hand = [func.coalesce(column, 0) for column in held_by.c[1:]]
     columns = (Project.id, *in_hand, Project.max_running_jobs, Project.max_running_gpus, last, first)
     return select(*columns).outerjoin(held_by, held_by.c.project_id == Project.id)
 
 
 _LOADS = _loads()
+_LIVING = (Agent.id == bindparam("agent_id")) & Agent.stopped_at.is_(None)
+_LOADS_FOR = _LOADS.add_columns(Agent.draining_at).join(Agent, _LIVING).with_for_update(read=True, of=Agent)

@@ -1,13 +1,16 @@
 """Connections to the record: one way to read, one way to write, on SQLite and on PostgreSQL."""
 
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
+from sqlalchemy.exc import InterfaceError, InternalError, InvalidatePoolError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.persistence.commits import Commits
 
@@ -16,6 +19,9 @@ BUSY_TIMEOUT_S = 30
 SILENT_TRANSACTION_S = 10
 """So long PostgreSQL waits for the next word of a transaction. A process that was stopped or cut off in the middle of one would
 otherwise keep its locks for ever, and nobody could take over its work."""
+
+FORGOTTEN_S = 1.0
+"""A connection to PostgreSQL that was not used for longer is tried first: a network may have dropped it without a word."""
 
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, TimeoutError)
 """What says that the database cannot serve now, and may again later: a restart, a failover, a pool that is all in use."""
@@ -34,12 +40,14 @@ class Database:
         self._reader = _sqlite_engine(url, writes=False) if self.is_sqlite else _postgres_engine(url)
         self._writer = _sqlite_engine(url, writes=True) if self.is_sqlite else self._reader
         self.commits = Commits(self.url.database if self.is_sqlite else None)
-        self._reads = sessionmaker(self._reader)
+        # On PostgreSQL each query of a read is a transaction of its own. It sees no less, and BEGIN and ROLLBACK are saved.
+        alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        self._reads = sessionmaker(self._reader.execution_options(**alone))
         self._writes = sessionmaker(self._writer, expire_on_commit=False)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Nothing written in it is kept. On SQLite all its queries see one moment."""
+        """Nothing is written in it: SQLite refuses that. There all its queries see one moment, and on PostgreSQL each its own."""
         with self._reads() as session:
             yield session
 
@@ -60,15 +68,38 @@ class Database:
 
 
 def _postgres_engine(url: str) -> Engine:
-    engine = create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=BUSY_TIMEOUT_S)
+    engine = create_engine(url, pool_size=10, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S)
 
     def configure(connection: Any, _record: object) -> None:
         connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_TRANSACTION_S}s'")
         connection.commit()
         connection.cursor_factory = _row_by_row(connection.cursor_factory)
 
-    event.listen(engine, "connect", configure)
+    def leave(_connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info["left_at"] = time.monotonic()
+
+    def take(connection: Any, entry: ConnectionPoolEntry, _user: object) -> None:
+        """Have the pool connect anew where the connection is gone. To ask each time (`pool_pre_ping`) would be one more round trip."""
+        left_at = entry.info.get("left_at")
+        if left_at is None or (time.monotonic() - left_at < FORGOTTEN_S and not _has_news(connection)):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    for name, listener in (("connect", configure), ("checkin", leave), ("checkout", take)):
+        event.listen(engine, name, listener)
     return engine
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether a connection that nobody uses has something to be read: a server that goes away says so, or closes it."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _row_by_row(cursor_class: Any) -> Any:

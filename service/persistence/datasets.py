@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError, InvalidRequestError
 from sqlalchemy.orm import Session
 
@@ -74,8 +74,11 @@ def hold(session: Session, project_id: str, dataset_id: str, expected: Expected 
 
 def pin(session: Session, project_id: str, dataset_id: str) -> Dataset:
     """Return a dataset that nobody deletes before this transaction ends: something is about to point to it."""
-    pinned = select(Dataset).where(Dataset.id == dataset_id).with_for_update(read=True, key_share=True)
-    return _of_project(session.scalar(pinned) if is_id("ds", dataset_id) else None, project_id, dataset_id)
+    pinned = session.scalar(_PINNED, {"dataset_id": dataset_id}) if is_id("ds", dataset_id) else None
+    return _of_project(pinned, project_id, dataset_id)
+
+
+_PINNED = select(Dataset).where(Dataset.id == bindparam("dataset_id")).with_for_update(read=True, key_share=True)
 
 
 def edit(session: Session, dataset: Dataset, patch: DatasetPatch, now: datetime) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
+from service.persistence import inserting
 from service.persistence.tables import Event
 
 CHANNEL = "counterweight"
@@ -27,7 +29,13 @@ _RING = 2**31
 _LAST = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_id_seq"
 _TELL = f"(SELECT count(pg_notify('{CHANNEL}', subject)) FROM unnest(CAST(:subjects AS text[])) AS subject)"
 _ANNOUNCE = text(f"SELECT {_TELL}")
-_HOLD_PLACE_AND_ANNOUNCE = text(f"SELECT pg_advisory_xact_lock_shared({PLACES}, (({_LAST}) % {_RING})::int), {_TELL}")
+_HELD_PLACE = f"SELECT pg_advisory_xact_lock_shared({PLACES}, (({_LAST}) % {_RING})::int), {_TELL}"
+_COLUMNS = "at, project_id, subject, kind, from_state, to_state, reason"
+# One round trip. A row is given its id when it is joined with the place, after that was taken.
+_APPEND = text(
+    f"WITH place AS MATERIALIZED ({_HELD_PLACE}) INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM place,"
+    " jsonb_populate_recordset(CAST(NULL AS events), :rows)"
+).bindparams(bindparam("rows", type_=JSONB))
 _HELD_PLACES = text(
     f"SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND classid = {PLACES} AND objsubid = 2 AND granted"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -58,9 +66,12 @@ def append(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     if _is_postgres(session):
-        session.execute(_HOLD_PLACE_AND_ANNOUNCE, {"subjects": list(dict.fromkeys(row["subject"] for row in rows))})
-    # As rows, in one statement: on SQLite, objects with counted keys would be inserted one by one.
-    session.execute(insert(Event), list(rows))
+        subjects = list(dict.fromkeys(row["subject"] for row in rows))
+        connection = session.connection()
+        connection.execute(_APPEND, {"subjects": subjects, "rows": inserting.plain(Event, rows, connection.dialect)})
+    else:
+        # Not as objects: those with counted keys would be inserted one by one.
+        inserting.add_rows(session, Event, rows)
 
 
 def announce(session: Session, *subjects: str) -> None:

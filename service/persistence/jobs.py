@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, and_, func, select, true
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload, make_transient_to_detached, selectinload
+from sqlalchemy.orm.attributes import instance_dict
 from sqlalchemy.orm.interfaces import ORMOption
 
 from counterweight.contracts.evaluation import Evaluation, Metric
@@ -33,7 +35,7 @@ from service.domain.errors import NotFound
 from service.domain.filters import Condition
 from service.domain.sorting import Order, Place
 from service.domain.versions import ANY, Expected
-from service.persistence import events, filters, line, sorting
+from service.persistence import events, filters, inserting, line, sorting
 from service.persistence.admission import place_in_line
 from service.persistence.tables import Artifact, Attempt, Dataset, Job, JobEvaluation
 
@@ -63,41 +65,53 @@ class NewJob:
 
 def add_all(session: Session, new: Sequence[NewJob]) -> list[Job]:
     """Queue jobs."""
-    jobs = [_row(session, one) for one in new]
-    session.add_all(jobs)
-    session.flush()
+    rows = [_row(one) for one in new]
+    inserting.add_rows(session, Job, rows)
     crashpoint("submission.before_event")
+    jobs = [_as_read(session, one, row) for one, row in zip(new, rows, strict=True)]
     events.log_new_jobs(session, jobs)
     return jobs
 
 
-def _row(session: Session, new: NewJob) -> Job:
-    spec, now = new.spec, new.created_at
-    return Job(
-        id=new.id,
-        project_id=new.dataset.project_id,
-        dataset=new.dataset,
-        test_dataset=None if spec.test_dataset_id is None else session.get_one(Dataset, spec.test_dataset_id),
-        name=spec.name,
-        labels=spec.labels,
-        spec=spec,
-        loss=new.loss,
-        loss_kind=spec.loss.kind,
-        loss_gamma=getattr(spec.loss, "gamma", None),
-        learner_kind=spec.learner.kind,
-        cohort_key=cohort_key(spec),
-        state="queued",
-        phase="waiting",
-        retry_of=new.retry_of,
-        traceparent=new.traceparent,
-        created_at=now,
-        created_by=new.created_by,
-        queued_at=now,
-        attempts=[],
-        series=[],
-        results=[],
+def columns_of(job_id: str, spec: ResolvedSpec, loss: ResolvedLoss, now: datetime) -> dict[str, Any]:
+    """Return the columns of a job to be queued that follow from what is to be trained."""
+    return {
+        "id": job_id,
+        "dataset_id": spec.dataset_id,
+        "test_dataset_id": spec.test_dataset_id,
+        "name": spec.name,
+        "labels": spec.labels,
+        "spec": spec,
+        "loss": loss,
+        "loss_kind": spec.loss.kind,
+        "loss_gamma": getattr(spec.loss, "gamma", None),
+        "learner_kind": spec.learner.kind,
+        "cohort_key": cohort_key(spec),
+        "state": "queued",
+        "phase": "waiting",
+        "created_at": now,
+        "queued_at": now,
         **place_in_line(spec, now),
-    )
+    }
+
+
+_EMPTY = {column.key: None if column.default is None else column.default.arg for column in Job.__table__.columns}
+
+
+def _row(new: NewJob) -> dict[str, Any]:
+    told = {"retry_of": new.retry_of, "traceparent": new.traceparent, "created_by": new.created_by}
+    return _EMPTY | columns_of(new.id, new.spec, new.loss, new.created_at) | told | {"project_id": new.dataset.project_id}
+
+
+def _as_read(session: Session, new: NewJob, row: dict[str, Any]) -> Job:
+    """Return the job of a row that was written, as if it had been read, ready to be shown."""
+    test = None if new.spec.test_dataset_id is None else session.get_one(Dataset, new.spec.test_dataset_id)
+    job = Job(dataset=new.dataset, test_dataset=test, attempts=[], series=[], results=[])
+    # As what reads a row does it: set one by one, each column would be noted as changed.
+    instance_dict(job).update(row)
+    make_transient_to_detached(job)
+    session.add(job)
+    return job
 
 
 def get(session: Session, project_id: str, job_id: str) -> Job:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import BindParameter, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -35,7 +35,7 @@ def verify(session: Session, secret: str, now: datetime) -> Caller | None:
 
     The look-up is by digest: how long it takes says nothing about how much of a guess was right.
     """
-    key = session.scalar(select(ApiKey).where(ApiKey.sha256 == _digest(secret), _is_active(now)))
+    key = session.scalar(_OF_SECRET, {"sha256": _digest(secret), "now": now})
     return None if key is None else Caller(key.project_id, _scope(key), key.id)
 
 
@@ -50,7 +50,7 @@ def active_ids(session: Session, key_ids: Collection[str], now: datetime) -> set
 
 def any_made(session: Session) -> bool:
     """Whether there ever was a key. One that expired or was revoked does not open the server to everybody again."""
-    return bool(session.scalar(select(exists().where(ApiKey.id.is_not(None)))))
+    return bool(session.scalar(_ANY_MADE))
 
 
 def page(session: Session, project_id: str, before: str | None, limit: int) -> list[ApiKey]:
@@ -100,8 +100,13 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _is_active(now: datetime) -> ColumnElement[bool]:
+def _is_active(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now)
+
+
+# Made once: they are asked with every request.
+_OF_SECRET = select(ApiKey).where(ApiKey.sha256 == bindparam("sha256"), _is_active(bindparam("now")))
+_ANY_MADE = select(exists().where(ApiKey.id.is_not(None)))
 
 
 def _scope(key: ApiKey) -> Scope:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from math import inf
 from statistics import fmean
+from typing import Any
 
-from sqlalchemy import case, func, select, tuple_
+from sqlalchemy import Select, bindparam, case, func, select, tuple_
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.elements import ColumnElement
 
 from counterweight.contracts.jobs import QueueView, Resolved, ResolvedSpec
 from counterweight.contracts.queue import QueuedJob, QueuePage
@@ -16,7 +17,7 @@ from service.domain import admission
 from service.domain.admission import GB, Load, Pace, Slot, rooms
 from service.domain.cursors import cursor_after
 from service.domain.errors import Invalid
-from service.persistence.admission import limits, loads, may_start
+from service.persistence.admission import MAY_START, limits, loads, on_time
 from service.persistence.tables import IS_HELD, IS_QUEUED, Agent, Job
 
 NO_WORKER = "no worker is connected; start one with `counterweight worker`, or the server without `--workers 0`"
@@ -24,6 +25,9 @@ NO_GPU = "no connected worker has a GPU, and the job asks for one; start one on 
 ALL_DRAINING = "every connected worker is draining and takes no new work; start another, or that one again"
 
 WORKER_SILENT = timedelta(minutes=2)
+
+MANY = 2**31 - 1
+"""More slots than any host has."""
 
 REMEMBERED = 30
 """So many of the jobs that ended last tell how long the next will take."""
@@ -47,8 +51,7 @@ class Line:
 
     def __init__(self, session: Session, now: datetime) -> None:
         self._session, self._now = session, now
-        living = select(Agent.slots, Agent.draining_at).where(Agent.stopped_at.is_(None), Agent.beat_at > now - WORKER_SILENT)
-        workers = session.execute(living).all()
+        workers = session.execute(_LIVING, {"since": now - WORKER_SILENT}).all()
         self.has_workers = bool(workers)
         ready = [slots for slots, draining_at in workers if draining_at is None]
         self.hosts = [[Slot(slot.device, slot.gpu_memory_bytes) for slot in slots] for slots in ready]
@@ -76,8 +79,7 @@ class Line:
     @cached_property
     def waiting(self) -> dict[str, int]:
         """How many jobs of each project wait that somebody could take; read only where several projects have some."""
-        counted = select(Job.project_id, func.count()).where(IS_QUEUED, self.can_run).group_by(Job.project_id)
-        return {project_id: count for project_id, count in self._session.execute(counted)}
+        return {project_id: count for project_id, count in self._session.execute(_WAITING, self.can_run)}
 
     @cached_property
     def pace(self) -> Pace | None:
@@ -112,17 +114,23 @@ class Line:
         found = "none of those connected has a GPU" if largest is None else f"the largest GPU of those connected has {largest / GB:.1f} GB"
         return f"no worker with {wish.min_gpu_memory_gb:g} GB: {found}"
 
-    def _can_run(self) -> ColumnElement[bool]:
-        """Return which jobs somebody could take now; all where nobody is there to take any."""
-        on_time = may_start(self._now)
+    def _can_run(self) -> dict[str, object]:
+        """Return, as parameters of `_CAN_RUN`, which jobs somebody could take now; all where nobody is there to take any."""
         if not self.slots:
-            return on_time
-        largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)
+            return {"most": MANY, "most_gpus": MANY, "largest_gb": inf, **on_time(self._now)}
+        largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=0)
         most, most_gpus = max(map(rooms, self.hosts)), max(rooms(slot for slot in host if slot.has_gpu) for host in self.hosts)
-        is_small = (Job.device != "cuda") & (Job.gpus <= most)
-        if largest is None:
-            return on_time & is_small & Job.min_gpu_memory_gb.is_(None)
-        return on_time & (is_small | (Job.gpus <= most_gpus)) & (Job.min_gpu_memory_gb.is_(None) | (Job.min_gpu_memory_gb <= largest / GB))
+        return {"most": most, "most_gpus": most_gpus, "largest_gb": largest / GB, **on_time(self._now)}
+
+
+# Made once, and not for each who asks: to put them together takes longer than to answer them.
+_LIVING = select(Agent.slots, Agent.draining_at).where(Agent.stopped_at.is_(None), Agent.beat_at > bindparam("since"))
+_CAN_RUN = (
+    MAY_START
+    & (((Job.device != "cuda") & (Job.gpus <= bindparam("most"))) | (Job.gpus <= bindparam("most_gpus")))
+    & (Job.min_gpu_memory_gb.is_(None) | (Job.min_gpu_memory_gb <= bindparam("largest_gb")))
+)
+_WAITING = select(Job.project_id, func.count()).where(IS_QUEUED, _CAN_RUN).group_by(Job.project_id)
 
 
 def places(session: Session, jobs: Sequence[Job], now: datetime, line: Line | None = None) -> dict[str, QueueView]:
@@ -173,8 +181,7 @@ def place_of_new(session: Session, project_id: str, spec: ResolvedSpec, now: dat
     """Return where a job would stand that were submitted now."""
     line = Line(session, now)
     turn = admission.turn(now, spec.priority)
-    before = Job.project_id == project_id, IS_QUEUED, line.can_run, Job.turn <= turn
-    own = session.scalar(select(func.count()).where(*before)) or 0
+    own = session.scalar(_BEFORE_NEW, {"project_id": project_id, "turn": turn, **line.can_run}) or 0
     asked = spec.resources
     return line.place(Wish(project_id, admission.device_of(asked), asked.min_gpu_memory_gb, own, asked.gpus))
 
@@ -189,14 +196,28 @@ def _places_in_projects(session: Session, line: Line, jobs: Sequence[Job]) -> di
 
 
 def _places(session: Session, line: Line, project_id: str, wanted: Mapping[str, tuple[float, str]]) -> dict[str, int]:
-    """Of those before the first of the wanted ones it is enough to know how many they are; from there to the last, each is numbered."""
-    first, last = min(wanted.values()), max(wanted.values())
-    turn, of_project = tuple_(Job.turn, Job.id), (Job.project_id == project_id, IS_QUEUED)
-    before = select(func.count()).where(*of_project, turn < first, line.can_run).scalar_subquery()
-    since_first = func.sum(case((line.can_run, 1), else_=0)).over(order_by=(Job.turn, Job.id), rows=(None, -1))
-    numbered = select(Job.id.label("id"), since_first.label("place")).where(*of_project, turn >= first, turn <= last).subquery()
-    found = session.execute(select(numbered.c.id, numbered.c.place, before).where(numbered.c.id.in_(wanted)))
+    (turn, first), (last_turn, last) = min(wanted.values()), max(wanted.values())
+    between = {"turn": turn, "first": first, "last_turn": last_turn, "last": last}
+    found = session.execute(_PLACES, {"project_id": project_id, "wanted": list(wanted), **between, **line.can_run})
     return {job_id: counted + (place or 0) for job_id, place, counted in found}
+
+
+_OF_PROJECT = (Job.project_id == bindparam("project_id")) & IS_QUEUED
+_BEFORE_NEW = select(func.count()).where(_OF_PROJECT, _CAN_RUN, Job.turn <= bindparam("turn"))
+
+
+def _numbered() -> Select[Any]:
+    """Of those before the first of the wanted ones it is enough to know how many they are; from there to the last, each is numbered."""
+    turn, kinds = tuple_(Job.turn, Job.id), (Job.turn.type, Job.id.type)
+    first = tuple_(bindparam("turn", type_=kinds[0]), bindparam("first", type_=kinds[1]))
+    last = tuple_(bindparam("last_turn", type_=kinds[0]), bindparam("last", type_=kinds[1]))
+    before = select(func.count()).where(_OF_PROJECT, turn < first, _CAN_RUN).scalar_subquery()
+    since_first = func.sum(case((_CAN_RUN, 1), else_=0)).over(order_by=(Job.turn, Job.id), rows=(None, -1))
+    numbered = select(Job.id.label("id"), since_first.label("place")).where(_OF_PROJECT, turn >= first, turn <= last).subquery()
+    return select(numbered.c.id, numbered.c.place, before).where(numbered.c.id.in_(bindparam("wanted", expanding=True)))
+
+
+_PLACES = _numbered()
 
 
 def _pace(session: Session, now: datetime) -> Pace | None:

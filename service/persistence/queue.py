@@ -4,14 +4,13 @@ An agent claims work under a new fence and may write to it while that fence stan
 so whatever a lost holder still sends is refused.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias, TypeVar
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session, defer, joinedload
 
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.ids import new_id
@@ -20,7 +19,7 @@ from counterweight.contracts.problems import Problem, problem_type
 from service.domain.admission import GB, Load, in_turn
 from service.domain.cohorts import even_share
 from service.domain.errors import LostClaim
-from service.persistence import admission, checkpoints, event_log, events
+from service.persistence import admission, checkpoints, event_log, events, inserting
 from service.persistence.tables import IS_QUEUED, Agent, Attempt, Checkpoint, Dataset, Job, Study
 
 MAX_INGEST_CRASHES = 3
@@ -42,12 +41,13 @@ class Claim:
 class Cohort:
     """Jobs claimed together, the best first, each under its own claim; all are trained on `dataset`.
 
-    They go on from the first of `checkpoints` that is whole.
+    Where `test_dataset` is None, some of its rows are the test rows. They go on from the first of `checkpoints` that is whole.
     """
 
     claims: list[Claim]
     jobs: list[Job]
     dataset: Dataset
+    test_dataset: Dataset | None
     checkpoints: list[Checkpoint]
 
 
@@ -84,12 +84,12 @@ def claim_cohort(
     agent is draining, or the job whose turn it is waits until more slots of the host are idle. LostClaim when the agent has been
     declared lost: nobody would give back what it claims.
     """
-    if not takes_work(session, agent_id):
+    loads = admission.loads_for(session, agent_id)
+    if loads is None:
         return None
-    for project in in_turn(admission.loads(session)):
+    for project in in_turn(loads):
         load = admission.hold_to_limits(session, project)
-        fitting = _fitting(devices, gpu_bytes, load) & (Job.gpus <= room.most)
-        best = None if load.jobs_left == 0 else _best(session, project.project_id, fitting, now)
+        best = None if load.jobs_left == 0 else _best(session, _fitting(devices, gpu_bytes, load, room.most, now))
         if best is not None and best.gpus > room.idle:
             # Others that need less would go before it for ever: what is idle is kept for it.
             return None
@@ -98,32 +98,52 @@ def claim_cohort(
     return None
 
 
-def _fitting(devices: Sequence[str], gpu_bytes: int | None, load: Load) -> ColumnElement[bool]:
-    """Return which jobs can run in a slot that takes these devices: where the project has all its GPUs, those for the processor alone."""
-    needs_nothing = Job.min_gpu_memory_gb.is_(None)
-    if "cuda" not in devices:
-        return Job.device.in_(devices) & needs_nothing
-    if load.gpus_left == 0:
-        return (Job.device == "cpu") & needs_nothing
-    fitting = Job.device.in_(devices) & (needs_nothing | (Job.min_gpu_memory_gb <= (gpu_bytes or 0) / GB))
-    return fitting if load.gpus_left is None else fitting & ((Job.device == "cpu") | (Job.gpus <= load.gpus_left))
+def _fitting(devices: Sequence[str], gpu_bytes: int | None, load: Load, most: int, now: datetime) -> dict[str, object]:
+    """Return, as parameters of `_BEST`, which jobs can run in a slot that takes these devices.
+
+    Where the project has all its GPUs, those for the processor alone.
+    """
+    has_gpu = "cuda" in devices and load.gpus_left != 0
+    return {
+        "project_id": load.project_id,
+        "devices": ["cpu"] if "cuda" in devices and not has_gpu else list(devices),
+        "gpu_gb": (gpu_bytes or 0) / GB if has_gpu else 0.0,
+        "most": most,
+        "gpus_left": load.gpus_left if has_gpu and load.gpus_left is not None else most,
+        **admission.on_time(now),
+    }
 
 
-def _best(session: Session, project_id: str, fitting: ColumnElement[bool], now: datetime) -> Job | None:
-    return session.scalar(
-        select(Job)
-        .where(Job.project_id == project_id, IS_QUEUED, fitting, admission.may_start(now))
-        # A turn hangs on the time of submission, not of coming back: a job that comes back keeps its place.
-        .order_by(Job.turn, Job.id)
-        .limit(1)
-        .options(selectinload(Job.test_dataset))
-        # Agents asking at the same moment pass over each other's row instead of waiting.
-        .with_for_update(skip_locked=True)
+_UNSEEN = (defer(Job.labels), defer(Job.loss), defer(Job.error))
+"""What a claim does not look at, and would take long to read."""
+
+# Made once, and not for each claim: to put a statement together takes longer than to answer it.
+_BEST = (
+    select(Job)
+    .where(
+        Job.project_id == bindparam("project_id"),
+        IS_QUEUED,
+        Job.device.in_(bindparam("devices", expanding=True)),
+        Job.min_gpu_memory_gb.is_(None) | (Job.min_gpu_memory_gb <= bindparam("gpu_gb")),
+        Job.gpus <= bindparam("most"),
+        (Job.device == "cpu") | (Job.gpus <= bindparam("gpus_left")),
+        admission.MAY_START,
     )
+    # A turn hangs on the time of submission, not of coming back: a job that comes back keeps its place.
+    .order_by(Job.turn, Job.id)
+    .limit(1)
+    .options(*_UNSEEN, joinedload(Job.dataset, innerjoin=True))
+    # Agents asking at the same moment pass over each other's row instead of waiting.
+    .with_for_update(skip_locked=True, of=Job)
+)
+
+
+def _best(session: Session, fitting: Mapping[str, object]) -> Job | None:
+    return session.scalar(_BEST, fitting)
 
 
 def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bool, pack: PackSize, shares: int, now: datetime) -> Cohort:
-    dataset = session.get_one(Dataset, best.dataset_id)
+    dataset, test = best.dataset, None if best.test_dataset_id is None else session.get_one(Dataset, best.test_dataset_id)
     if best.checkpoint_id is not None:
         jobs = [best, *_fellows(session, best, load, now)]
     else:
@@ -138,7 +158,8 @@ def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bo
         job.gpus_held = job.gpus if on_gpu and job.device != "cpu" else 0
     events.move_jobs(session, jobs, "running", f"claimed by {agent_id}", now)
     _begin_attempts(session, jobs, agent_id, now)
-    return Cohort([Claim(job.id, agent_id, job.fence) for job in jobs], jobs, dataset, checkpoints.newest_first(session, best))
+    claims = [Claim(job.id, agent_id, job.fence) for job in jobs]
+    return Cohort(claims, jobs, dataset, test, checkpoints.newest_first(session, best))
 
 
 def _fellows(session: Session, best: Job, load: Load, now: datetime) -> Sequence[Job]:
@@ -181,8 +202,9 @@ def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: d
         checkpoints.forget_what_follows(session, tried)
         earlier = select(Attempt.job_id, func.count()).where(Attempt.job_id.in_([job.id for job in tried])).group_by(Attempt.job_id)
         before = {job_id: count for job_id, count in session.execute(earlier)}
-    session.add_all(
-        Attempt(job_id=job.id, number=before.get(job.id, 0) + 1, fence=job.fence, agent_id=agent_id, started_at=now) for job in jobs
+    began = {"agent_id": agent_id, "started_at": now}
+    inserting.add_rows(
+        session, Attempt, [began | {"job_id": job.id, "number": before.get(job.id, 0) + 1, "fence": job.fence} for job in jobs]
     )
 
 

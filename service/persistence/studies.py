@@ -4,20 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, defer, joinedload, load_only
 
 from counterweight.contracts.ids import is_id, new_id
 from counterweight.contracts.jobs import Action, DatasetRef, JobState
 from counterweight.contracts.studies import StudyAction, StudyPatch, StudyResults, StudySummary, StudyView
 from service.domain import lifecycle, studies
-from service.domain.cohorts import cohort_key
 from service.domain.editing import merged_labels
 from service.domain.errors import NotFound, WrongState
 from service.domain.studies import Plan, Run
 from service.domain.versions import ANY, Expected
-from service.persistence import events, study_progress
-from service.persistence.admission import place_in_line
+from service.persistence import events, inserting, study_progress
+from service.persistence.jobs import columns_of
 from service.persistence.standings import standings
 from service.persistence.tables import Dataset, Job, Study
 
@@ -50,7 +49,7 @@ def add(
     made = {"project_id": dataset.project_id, "study_id": study_id, "traceparent": traceparent, "created_by": created_by}
     ids = sorted(new_id("job", now) for _ in plan.runs)
     jobs = [{**made, **_columns(run, job_id, now)} for job_id, run in zip(ids, _by_place(plan.runs), strict=True)]
-    session.execute(insert(Job), jobs)
+    inserting.add_rows(session, Job, jobs)
     events.log_new_study(session, study, jobs, now)
     session.flush()
     return study
@@ -148,7 +147,7 @@ def retry(session: Session, project_id: str, study_id: str, now: datetime) -> St
         job.study_id = None
     if jobs:
         session.flush()
-        session.execute(insert(Job), jobs)
+        inserting.add_rows(session, Job, jobs)
         study.trained_at = None
     study.state, study.state_reason, study.error, study.results, study.counts = "running", None, None, None, None
     study.cancelled_at = study.finished_at = None
@@ -225,27 +224,7 @@ def _by_place(runs: Sequence[Run]) -> list[Run]:
 
 
 def _columns(run: Run, job_id: str, now: datetime) -> dict[str, Any]:
-    spec = run.spec
-    return {
-        "id": job_id,
-        "dataset_id": spec.dataset_id,
-        "test_dataset_id": spec.test_dataset_id,
-        "study_arm": run.arm,
-        "study_place": run.place,
-        "name": spec.name,
-        "labels": spec.labels,
-        "spec": spec,
-        "loss": run.loss,
-        "loss_kind": spec.loss.kind,
-        "loss_gamma": getattr(spec.loss, "gamma", None),
-        "learner_kind": spec.learner.kind,
-        "cohort_key": cohort_key(spec),
-        "state": "queued",
-        "phase": "waiting",
-        **place_in_line(spec, now),
-        "created_at": now,
-        "queued_at": now,
-    }
+    return {"study_arm": run.arm, "study_place": run.place, **columns_of(job_id, run.spec, run.loss, now)}
 
 
 def _again(job: Job, job_id: str, now: datetime) -> dict[str, Any]:

@@ -48,6 +48,11 @@ class Table(DeclarativeBase):
     type_annotation_map = {datetime: Moment(), dict[str, str]: Stored(dict[str, str]), str: String(), float: Float(), int: Integer()}
 
 
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """Return an index over those rows alone that meet a condition."""
+    return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
+
+
 class Project(Table):
     """Whom datasets and jobs belong to."""
 
@@ -107,9 +112,7 @@ class Agent(Table):
     draining_at: Mapped[datetime | None]
     stopped_at: Mapped[datetime | None]
 
-    __table_args__ = (
-        Index("ix_agents_living", "id", postgresql_where=text("stopped_at IS NULL"), sqlite_where=text("stopped_at IS NULL")),
-    )
+    __table_args__ = (_partial("ix_agents_living", "id", where="stopped_at IS NULL"),)
 
 
 class Leased:
@@ -155,7 +158,7 @@ class Dataset(Leased, Table):
     __table_args__ = (
         UniqueConstraint("project_id", "sha256", "options_sha256", name="uq_datasets_content"),
         Index("ix_datasets_project_newest", "project_id", "id"),
-        Index("ix_datasets_processing", "id", postgresql_where=text("state = 'processing'"), sqlite_where=text("state = 'processing'")),
+        _partial("ix_datasets_processing", "id", where="state = 'processing'"),
         CheckConstraint("state IN ('processing', 'ready', 'failed')", name="state"),
     )
 
@@ -195,12 +198,7 @@ class Study(Leased, Table):
 
     __table_args__ = (
         Index("ix_studies_project_newest", "project_id", "id"),
-        Index(
-            "ix_studies_comparing",
-            "id",
-            postgresql_where=text("state = 'running' AND trained_at IS NOT NULL"),
-            sqlite_where=text("state = 'running' AND trained_at IS NOT NULL"),
-        ),
+        _partial("ix_studies_comparing", "id", where="state = 'running' AND trained_at IS NOT NULL"),
         CheckConstraint("state IN ('running', 'paused', 'succeeded', 'failed', 'cancelled')", name="state"),
     )
 
@@ -211,9 +209,10 @@ class Job(Leased, Table):
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    agent_id: Mapped[str | None] = mapped_column(ForeignKey("agents.id"))
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
-    test_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"), index=True)
+    test_dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id"))
     study_id: Mapped[str | None] = mapped_column(ForeignKey("studies.id"))
     # Which arm of the study, and which of the arm's runs: runs of equal place are compared with each other.
     study_arm: Mapped[int | None]
@@ -234,7 +233,7 @@ class Job(Leased, Table):
     cohort_key: Mapped[str | None]
     cohort_limit: Mapped[int | None]
     seed: Mapped[int] = mapped_column(BigInteger, default=0)
-    cohort_id: Mapped[str | None] = mapped_column(index=True)
+    cohort_id: Mapped[str | None]
     state: Mapped[JobState] = mapped_column(String())
     phase: Mapped[Phase] = mapped_column(String())
     state_reason: Mapped[str | None]
@@ -277,29 +276,22 @@ class Job(Leased, Table):
     __table_args__ = (
         Index("ix_jobs_project_newest", "project_id", "id"),
         Index("ix_jobs_project_state", "project_id", "state", "id"),
-        Index("ix_jobs_study", "study_id", "state", "id"),
-        # Over queued jobs, and over held ones: a claim's cost does not grow with the jobs that have ended.
+        # Over those jobs alone that it is about: a job that changes hands is written again to every index that it is in.
+        _partial("ix_jobs_study", "study_id", "state", "id", where="study_id IS NOT NULL"),
+        # A claim's cost does not grow with the jobs that have ended.
         # With all that counting those ahead asks for, so that the line is counted in the index alone.
-        Index(
-            "ix_jobs_line",
-            *("project_id", "turn", "id", "device", "min_gpu_memory_gb", "not_before", "gpus"),
-            postgresql_where=text("state = 'queued'"),
-            sqlite_where=text("state = 'queued'"),
+        _partial(
+            "ix_jobs_line", *("project_id", "turn", "id", "device", "min_gpu_memory_gb", "not_before", "gpus"), where="state = 'queued'"
         ),
-        Index("ix_jobs_held", "project_id", postgresql_where=text(f"state IN {(*HELD,)}"), sqlite_where=text(f"state IN {(*HELD,)}")),
-        Index("ix_jobs_started", "project_id", "started_at"),
-        Index("ix_jobs_finished", "finished_at"),
-        Index(
-            "ix_jobs_cohorts",
-            *("cohort_key", "priority", "seed", "id"),
-            postgresql_where=text("state = 'queued'"),
-            sqlite_where=text("state = 'queued'"),
-        ),
+        _partial("ix_jobs_held", "project_id", where=f"state IN {(*HELD,)}"),
+        _partial("ix_jobs_started", "project_id", "started_at", where="started_at IS NOT NULL"),
+        _partial("ix_jobs_finished", "finished_at", where="finished_at IS NOT NULL"),
+        _partial("ix_jobs_cohorts", "cohort_key", "priority", "seed", "id", where="state = 'queued'"),
+        _partial("ix_jobs_pending", "pending_until", where="state = 'queued' AND pending_until IS NOT NULL"),
         *(
-            Index(f"ix_jobs_{kept}", kept, postgresql_where=text(f"{kept} IS NOT NULL"), sqlite_where=text(f"{kept} IS NOT NULL"))
-            for kept in ("checkpoint_id", "fallback_id")
+            _partial(f"ix_jobs_{kept}", kept, where=f"{kept} IS NOT NULL")
+            for kept in ("agent_id", "test_dataset_id", "cohort_id", "checkpoint_id", "fallback_id")
         ),
-        Index("ix_jobs_pending", "pending_until", postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'")),
         CheckConstraint(
             "state IN ('queued', 'running', 'pausing', 'paused', 'cancelling', 'succeeded', 'failed', 'cancelled')", name="state"
         ),
@@ -358,9 +350,7 @@ class Attempt(Table):
 
     agent: Mapped[Agent] = relationship(lazy="raise")
 
-    __table_args__ = (
-        Index("ix_attempts_channel", "channel", postgresql_where=text("channel IS NOT NULL"), sqlite_where=text("channel IS NOT NULL")),
-    )
+    __table_args__ = (_partial("ix_attempts_channel", "channel", where="channel IS NOT NULL"),)
 
 
 class Mail(Table):
