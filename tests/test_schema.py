@@ -47,7 +47,9 @@ def test_migrated_schema_equals_the_tables(database: Database) -> None:
         ("project_id = 'prj_1' AND started_at IS NOT NULL ORDER BY started_at DESC LIMIT 1", "ix_jobs_started"),
     ],
 )
-def test_jobs_from_before_are_found_in_indices_that_leave_out_what_is_not_there(database: Database, condition: str, index: str) -> None:
+def test_indices_that_leave_out_what_is_not_there_still_answer_and_jobs_outlive_their_making(
+    database: Database, condition: str, index: str
+) -> None:
     with database.write() as session:
         jobs = [make_job(session).id for _ in range(3)]
     schema.downgrade(database, "0016")

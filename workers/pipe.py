@@ -24,11 +24,12 @@ def lead_group() -> None:
     """Make this process, and all that it will start, a group that can be ended as one."""
     os.setsid()
     settle()
+    _leave_no_core()
 
 
 def listen(connection: Connection, on_message: Callable[[bytes], None]) -> None:
     """Listen at the other end: each message is handed over, and its end ends us."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the user's data.
+    _leave_no_core()
     threading.Thread(target=_listen, args=(connection, on_message), daemon=True, name="agent-pipe").start()
 
 
@@ -36,6 +37,11 @@ def settle() -> None:
     """Ctrl-C in the terminal is the supervisor's to handle, so it is ignored here. Only a process's main thread may say so."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _leave_no_core() -> None:
+    """A core dump would hold the user's data."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _listen(connection: Connection, on_message: Callable[[bytes], None]) -> None:

@@ -39,6 +39,10 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
+THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+"""The environment of whatever trains. A thread pool of OpenBLAS would not survive a fork, and its sums hang on how many threads it has.
+Other threads that wait for each other sleep: spinning costs a trainer most of its speed as soon as cores are shared."""
+
 LARGEST_MESSAGE_BYTES = 256 * 2**20
 
 
@@ -161,10 +165,8 @@ class Nursery:
     """Starts children from nothing."""
 
     def __init__(self) -> None:
-        # A thread pool of OpenBLAS would not survive a fork.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        # Threads that wait for each other sleep: spinning costs a trainer most of its speed as soon as cores are shared.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        for name, value in THREADS.items():
+            os.environ.setdefault(name, value)
         self._afresh = multiprocessing.get_context("spawn")
         self._forked = multiprocessing.get_context("forkserver")
 

@@ -41,7 +41,7 @@ def list_artifacts(caller: Reader, session: ReadSession, job_id: str) -> Page[Ar
 def get_artifact(request: Request, caller: Reader, known: IfNoneMatch, job_id: str, name: str) -> Response:
     """Download a file, or the part of it that a single `Range` asks for. `Repr-Digest` holds the SHA-256 of the whole."""
     service = service_of(request)
-    # Closed before the file is sent: a slow reader must not keep a transaction open.
+    # Closed before the file is sent: a slow reader must not keep a connection to the database.
     with service.database.read() as session:
         artifact = artifacts.get(session, jobs.get(session, caller.project_id, job_id), name)
         path, size, media_type = service.files.path(artifact.path), artifact.bytes, artifacts.media_type(artifact)

@@ -29,7 +29,7 @@ def listed(names: str | None) -> list[str] | None:
 
 
 def pages(database: Database, job_id: str, wanted: Wanted) -> Iterator[Sequence[PointRow]]:
-    """Yield all points by series and step. Each page is a transaction of its own: a slow reader keeps none open."""
+    """Yield all points by series and step. Each page is read by itself: a slow reader keeps no connection to the database."""
     after: PointRow | None = None
     while True:
         with database.read() as session:

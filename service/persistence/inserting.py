@@ -51,4 +51,6 @@ def _of_any_number(table: type[Table], columns: tuple[str, ...]) -> TextClause:
 
 @cache
 def _defaults(table: type[Table]) -> dict[str, Any]:
-    return {column.name: column.default.arg for column in table.__table__.columns if column.default is not None}
+    return {
+        column.name: column.default.arg for column in table.__table__.columns if column.default is not None and column.default.is_scalar
+    }

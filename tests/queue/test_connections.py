@@ -1,5 +1,6 @@
 """Connections to PostgreSQL that break while nobody uses them: whoever takes one next does not notice."""
 
+import math
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ def _process(database: Database) -> int:
 
 
 @POSTGRES
-def test_a_connection_that_the_server_ended_is_made_anew(database: Database) -> None:
+def test_a_connection_that_the_server_ended_is_made_anew(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "FORGOTTEN_S", math.inf)  # However slow the test is: the end is seen, and not found by trying.
     before = _process(database)
     other = Database(database.url.render_as_string(hide_password=False))
     with other.write() as session:
@@ -41,6 +43,7 @@ def test_only_a_connection_that_lay_idle_is_tried_first(database: Database, monk
         return ping(connection)
 
     monkeypatch.setattr(dialect, "do_ping", count)
+    monkeypatch.setattr(databases, "FORGOTTEN_S", math.inf)
     _process(database)
     _process(database)
     soon = len(tried)

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -81,6 +82,13 @@ def test_who_does_not_know_the_key_is_sent_away_and_the_ranks_are_still_heard(la
         Client(launcher.address, authkey=b"a guess")
 
     with launcher.call(0) as first:
+        first.send_bytes(b"one")
+
+        assert launcher.hear() == b"one"
+
+
+def test_a_stranger_who_says_nothing_keeps_no_rank_waiting(launcher: Launcher) -> None:
+    with socket.create_connection(launcher.address), launcher.call(0) as first:
         first.send_bytes(b"one")
 
         assert launcher.hear() == b"one"

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from counterweight.contracts.messages import Log, TrainerTask
 from workers import pipe, rank_child
+from workers.processes import THREADS
 
 KEY_BYTES = 32
 FIRST_SAID_ALL = b""
@@ -29,8 +30,6 @@ LAST_WORDS_S = 5.0
 """So long, once a rank has failed, what the first of them said before is waited for."""
 
 SHOWN = 300
-RANK_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""As in `workers/processes.py`."""
 
 if TYPE_CHECKING:
     from ray.train.torch import TorchTrainer
@@ -47,14 +46,20 @@ def main(connection: Connection, task_json: str) -> None:
     pipe.lead_group()
     task = TrainerTask.model_validate_json(task_json)
     os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = str(LOOK_S)
-    # Where and with which token, Ray's own process that started the driver has told in the environment.
-    ray.init(log_to_driver=False)
     ended: SimpleQueue[Exception | None] = SimpleQueue()
-    exchange = Exchange(connection, ray.util.get_node_ip_address(), len(task.rank_devices), on_all_said=lambda: ended.put(None))
+    try:
+        # Where and with which token, Ray's own process that started the driver has told in the environment.
+        ray.init(log_to_driver=False)
+        host = ray.util.get_node_ip_address()
+    except Exception as trouble:
+        # The cluster is gone already: whatever Ray raises of that, it says nothing against the job.
+        sys.stderr.write(f"Ray does not answer: {trouble}\n")
+        sys.exit(pipe.LOST)
+    exchange = Exchange(connection, host, len(task.rank_devices), on_all_said=lambda: ended.put(None))
     # Not as a configuration of Ray Train's, which Ray would show.
     rank = partial(be_rank, task_json, exchange.address, exchange.key)
     with TemporaryDirectory(dir=task.members[0].folder, ignore_cleanup_errors=True) as folder:
-        threading.Thread(target=_fit, args=(_trainer(task, rank, folder), ended), daemon=True, name="ray-train").start()
+        threading.Thread(target=_fit, args=(_trainer(task, rank, folder), exchange, ended), daemon=True, name="ray-train").start()
         error = ended.get()
     if error is None:
         # Ray Train would take leave of its workers for seconds yet. They, and its controller, end with us.
@@ -71,13 +76,16 @@ def main(connection: Connection, task_json: str) -> None:
     sys.exit(1)
 
 
-def _fit(trainer: "TorchTrainer", ended: "SimpleQueue[Exception | None]") -> None:
+def _fit(trainer: "TorchTrainer", exchange: "Exchange", ended: "SimpleQueue[Exception | None]") -> None:
     """Run the ranks; whoever waits is told what went wrong, and by the first rank itself when it has said all."""
     try:
         trainer.fit()
     except Exception as error:
         # The edge of this thread.
         ended.put(error)
+    else:
+        exchange.wait_for_last_words()
+        ended.put(RuntimeError("the ranks have ended, and the first one was not heard to its end"))
 
 
 def _trainer(task: TrainerTask, rank: Callable[[], None], folder: str) -> "TorchTrainer":
@@ -89,7 +97,7 @@ def _trainer(task: TrainerTask, rank: Callable[[], None], folder: str) -> "Torch
     takes = {"CPU": task.threads} | ({"GPU": 1} if on_gpu else {})
     # Another attempt is the queue's to make, from the checkpoint.
     failures = FailureConfig(max_failures=0, max_preemption_failures=0)
-    environment = {"env_vars": RANK_ENVIRONMENT}
+    environment = {"env_vars": THREADS}
     return TorchTrainer(
         rank,
         torch_config=TorchConfig(timeout_s=int(rank_child.PATIENCE.total_seconds())),
@@ -118,16 +126,18 @@ def be_rank(task_json: str, address: Address, key: bytes) -> None:
 class Exchange:
     """Where the ranks call: the first one's words go to the driver, and the driver's to it. Each rank's line is open as long as we live.
 
-    Only who knows the key is listened to; what is said is bytes, and never unpickled.
+    Only who knows the key is listened to, and a stranger who calls and says nothing keeps no other waiting; what is said is bytes, and
+    never unpickled.
     """
 
     def __init__(self, connection: Connection, host: str, ranks: int, on_all_said: Callable[[], None]) -> None:
-        self._connection, self._ranks, self._on_all_said = connection, ranks, on_all_said
+        self._connection, self._on_all_said = connection, on_all_said
         self._speaking, self._is_over = threading.Lock(), threading.Event()
         self._lines: list[Connection] = []
         self._orders: SimpleQueue[bytes] = SimpleQueue()
         self.key = secrets.token_bytes(KEY_BYTES)
-        self._listener = Listener((host, 0), backlog=ranks, authkey=self.key)
+        # Without the key: the listener would wait for each caller's answer in turn.
+        self._listener = Listener((host, 0), backlog=ranks)
         # An order that comes before the first rank does waits for it, while the end of the pipe ends us at once.
         pipe.listen(connection, self._orders.put)
         threading.Thread(target=self._answer, daemon=True, name="exchange").start()
@@ -147,13 +157,24 @@ class Exchange:
         self._is_over.wait(LAST_WORDS_S)
 
     def _answer(self) -> None:
-        while len(self._lines) < self._ranks:
-            with contextlib.suppress(AuthenticationError, EOFError, OSError):
+        while True:
+            with contextlib.suppress(OSError):
                 line = self._listener.accept()
-                self._lines.append(line)
-                if int(line.recv_bytes()) == 0:
-                    for carry in (self._hear, self._tell):
-                        threading.Thread(target=carry, args=(line,), daemon=True, name=carry.__name__).start()
+                threading.Thread(target=self._take, args=(line,), daemon=True, name="caller").start()
+
+    def _take(self, line: Connection) -> None:
+        """Keep a rank's line, and carry the words if it is the first one's; hang up on anybody else."""
+        try:
+            deliver_challenge(line, self.key)
+            answer_challenge(line, self.key)
+            rank = int(line.recv_bytes())
+        except (AuthenticationError, EOFError, OSError, ValueError):
+            line.close()
+            return
+        self._lines.append(line)
+        if rank == 0:
+            threading.Thread(target=self._tell, args=(line,), daemon=True, name="orders").start()
+            self._hear(line)
 
     def _hear(self, first: Connection) -> None:
         with contextlib.suppress(EOFError, OSError):

@@ -99,7 +99,8 @@ class _Training:
         is_leaving: Callable[[str], bool],
         ranks: Ranks,
     ) -> None:
-        self._task, self._is_cancelled, self._clock, self._is_leaving, self._ranks = task, is_cancelled, clock, is_leaving, ranks
+        self._task, self._device, self._clock, self._ranks = task, device, clock, ranks
+        self._is_cancelled, self._is_leaving = is_cancelled, is_leaving
         # What comes of it is kept on the disk: the others find it there, and so do later jobs.
         self._prepared, self._cohort = ranks.after_first(lambda: _formed(task, device, ranks.size))
         self._losses = [self._cohort.loss(member.spec) for member in task.members]
@@ -116,8 +117,6 @@ class _Training:
             self._cohort = replace(self._cohort, micro_batch=checkpoint.facts.standing.micro_batch)
             self._held = _held(checkpoint, self._plans, device)
         self._telling = Telling(self._cohort.pace.epochs, clock)
-        self._features, self._labels = self._prepared.features.to(device), self._prepared.labels.to(device)
-        self._parts: dict[Part, Rows] = {part: self._rows(self._prepared.span(part)) for part in PARTS}
         self._written = 0
 
     def begin(self) -> Iterator[TrainerMessage]:
@@ -132,6 +131,9 @@ class _Training:
 
     def events(self) -> Iterator[Event]:
         """Train all members, then those again that are held for it; yield what happens, members as their places in everyone."""
+        # Here and not before: if they are too large for the device, it is told of a job that has begun.
+        self._features, self._labels = self._prepared.features.to(self._device), self._prepared.labels.to(self._device)
+        self._parts: dict[Part, Rows] = {part: self._rows(self._prepared.span(part)) for part in PARTS}
         keeping, checkpoint = NEVER, self._checkpoint
         if self._task.checkpoint_folder is not None:
             keeping = Keeping(self._task.checkpoint_s, lambda place: self._is_leaving(self._everyone[place].job_id))
