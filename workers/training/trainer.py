@@ -3,11 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from time import time
 
 import torch
+from torch import Tensor
 
 from counterweight.contracts.messages import (
     Cancelled,
@@ -24,7 +25,7 @@ from counterweight.contracts.messages import (
     TrainerMessage,
     TrainerTask,
 )
-from counterweight.contracts.splits import PARTS, Part
+from counterweight.contracts.splits import PARTS
 from workers.training import checkpoints
 from workers.training.checkpoints import Checkpoint, Passenger
 from workers.training.cohort import Cohort, form_cohort
@@ -131,15 +132,12 @@ class _Training:
 
     def events(self) -> Iterator[Event]:
         """Train all members, then those again that are held for it; yield what happens, members as their places in everyone."""
-        # Here and not before: if they are too large for the device, it is told of a job that has begun.
-        self._features, self._labels = self._prepared.features.to(self._device), self._prepared.labels.to(self._device)
-        self._parts: dict[Part, Rows] = {part: self._rows(self._prepared.span(part)) for part in PARTS}
         keeping, checkpoint = NEVER, self._checkpoint
         if self._task.checkpoint_folder is not None:
             keeping = Keeping(self._task.checkpoint_s, lambda place: self._is_leaving(self._everyone[place].job_id))
         saved, is_again = (None, False) if checkpoint is None else (checkpoint.saved, checkpoint.facts.is_again)
         if not is_again:
-            rows = self._weighed(self._prepared.span("train")), self._parts["validation"]
+            rows = self._weighed(self._prepared.span("train")), self._rows(self._prepared.span("validation"))
             yield from train(self._cohort.network, self._plans, self._cohort.pace, *rows, self._is_gone, keeping, saved, ranks=self._ranks)
         if self._held:
             both, saved = self._weighed(self._prepared.span_of_both), saved if is_again else None
@@ -199,8 +197,9 @@ class _Training:
         yield Checkpointed(job_ids=going_on, file=file, step=facts.standing.steps, is_refit=facts.is_again)
 
     def _finish(self, member: Member, first: Trained, trained: Trained) -> Iterator[TrainerMessage]:
+        parts = {part: self._rows(self._prepared.span(part)) for part in PARTS}
         try:
-            yield from finish(self._task, member, first, trained, self._cohort, self._parts, self._telling, self._is_cancelled)
+            yield from finish(self._task, member, first, trained, self._cohort, parts, self._telling, self._is_cancelled)
         except Diverged as error:  # on rows it has not trained on; the other members go on
             yield _failed(member.job_id, error)
 
@@ -208,8 +207,14 @@ class _Training:
         job_id = self._everyone[place].job_id
         return job_id not in self._here or self._is_cancelled(job_id)
 
+    @cached_property
+    def _table(self) -> tuple[Tensor, Tensor]:
+        """Features and labels on the device: made when training begins, so that a lack of memory is told of a job that has begun."""
+        return self._prepared.features.to(self._device), self._prepared.labels.to(self._device)
+
     def _rows(self, span: slice) -> Rows:
-        return Rows(self._features[span], self._labels[span])
+        features, labels = self._table
+        return Rows(features[span], labels[span])
 
     def _weighed(self, span: slice) -> Rows:
         return replace(self._rows(span), weights=self._prepared.row_weights(span))
