@@ -21,6 +21,7 @@ from benchmarks import (
     metrics_speed,
     polling,
     queue_speed,
+    recovery,
     study_speed,
     training_speed,
     waiters,
@@ -35,7 +36,7 @@ def main() -> int:
     parser.add_argument(
         "--only",
         default="",
-        help="comma-separated: training, cohorts, study, metrics, ingest, polling, waiters, queue, lists, first_contact",
+        help="comma-separated: training, cohorts, study, metrics, ingest, polling, waiters, queue, recovery, lists, first_contact",
     )
     parser.add_argument("--csv-mb", type=int, default=1000, help="size of the file that is read, default %(default)s MB")
     parser.add_argument(
@@ -60,6 +61,7 @@ def main() -> int:
         "polling": lambda: polling.measure(arguments.mlflow),
         "waiters": waiters.measure,
         "queue": queue_speed.measure,
+        "recovery": recovery.measure,
         "lists": lists.measure,
         "first_contact": first_contact.measure,
     }

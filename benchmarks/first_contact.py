@@ -31,7 +31,7 @@ def measure() -> list[Figure]:
     return [
         at_most("serve to first 200, new home", statistics.median(fresh), 2.0, "s"),
         at_most("serve to first 200, existing home", statistics.median(again), 2.0, "s"),
-        at_most("warm submit to first optimiser step", statistics.median(first_steps), 0.5, "s"),
+        at_most("warm submit to first optimiser step", statistics.median(first_steps), 0.3, "s"),
         at_most("idle API process after every route was called", memory, 150.0, "MB"),
         Figure("heavy libraries in the API process", ", ".join(loaded) or "none", "limit none", 0.0 if loaded else 1.0),
     ]

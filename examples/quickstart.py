@@ -23,7 +23,7 @@ def main(file: str = str(DIGITS), target: str = "digit", positive_label: str | N
         dataset = client.datasets.wait(dataset.id)
         if dataset.error is not None:
             sys.exit(dataset.error.detail)
-        study = client.compare(dataset.id, LOSSES, seeds=3, training={"max_epochs": 100})
+        study = client.compare(dataset.id, LOSSES, seeds=3, training={"max_epochs": 30})
         if study.error is not None:
             sys.exit(study.error.detail)
     print(f"test {study.metric}, mean of 3 runs (95% interval)")

@@ -13,7 +13,7 @@ echo "dataset $dataset"
 while ask "$API/datasets/$dataset?wait=30" | grep -q '"state":"processing"'; do :; done
 
 job=$(ask "$API/jobs" --header 'Content-Type: application/json' --header "Idempotency-Key: quickstart-$dataset" \
-  --data "{\"dataset_id\": \"$dataset\", \"loss\": {\"kind\": \"focal\", \"gamma\": 2}, \"training\": {\"max_epochs\": 100}}" | id_of)
+  --data "{\"dataset_id\": \"$dataset\", \"loss\": {\"kind\": \"focal\", \"gamma\": 2}, \"training\": {\"max_epochs\": 30}}" | id_of)
 [ -n "$job" ] || exit 1
 echo "job $job"
 while ask "$API/jobs/$job?wait=60" | grep -q '"is_terminal":false'; do :; done

@@ -1,42 +1,20 @@
 """Fixtures all tests share: a fresh, migrated record on each database, and real servers on it."""
 
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
 from xdist.scheduler import LoadFileScheduling
 
-from service.persistence import schema
 from service.persistence.database import Database
 from service.persistence.files import Files
+from tests import records
 from tests.server import Server
 
-POSTGRES_URL = os.environ.get("COUNTERWEIGHT_TEST_POSTGRES_URL", "postgresql+psycopg:///postgres")
-
-
-def _admin(statement: str) -> None:
-    conninfo = make_url(POSTGRES_URL).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(conninfo, autocommit=True, connect_timeout=3) as connection:
-        connection.execute(statement)  # Only names made below are put into it.
-
-
-def _postgres_answers() -> bool:
-    try:
-        _admin("SELECT 1")
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-HAS_POSTGRES = _postgres_answers()
-BACKENDS = ("sqlite", "postgresql")
+BACKENDS = records.KINDS
+HAS_POSTGRES = "postgresql" in records.available()
 SHORT_LEASE_S = "2"
 
 ServerFactory = Callable[..., Server]
@@ -45,10 +23,6 @@ ServerFactory = Callable[..., Server]
 def pytest_report_header() -> str:
     ran_on = "SQLite and PostgreSQL" if HAS_POSTGRES else "SQLite only: no PostgreSQL answered at COUNTERWEIGHT_TEST_POSTGRES_URL"
     return f"record tested on: {ran_on}"
-
-
-def _drop(name: str) -> None:
-    _admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 class ByFileAndDatabase(LoadFileScheduling):  # type: ignore[misc]  # It tells no types.
@@ -65,39 +39,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "counterweight.db"
-    database = Database(f"sqlite:///{path}")
-    schema.upgrade(database)
-    database.close()
-    return path
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with records.fresh("sqlite", tmp_path_factory.mktemp("template")) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
-def postgres_template() -> Iterator[str]:
-    name = f"cw_template_{secrets.token_hex(6)}"
-    _admin(f'CREATE DATABASE "{name}"')
-    database = Database(make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False))
-    schema.upgrade(database)
-    database.close()
-    yield name
-    _drop(name)
+def postgresql_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with records.fresh("postgresql", tmp_path_factory.mktemp("template")) as url:
+        yield url
 
 
 @contextmanager
 def fresh_database(backend: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the URL of a migrated, empty database; skip where there is none of this kind."""
-    if backend == "sqlite":
-        path = folder / "counterweight.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    if not HAS_POSTGRES:
+    if backend == "postgresql" and not HAS_POSTGRES:
         pytest.skip("no PostgreSQL answers")
-    name = f"cw_test_{secrets.token_hex(6)}"
-    _admin(f'CREATE DATABASE "{name}" TEMPLATE "{request.getfixturevalue("postgres_template")}"')
-    yield make_url(POSTGRES_URL).set(database=name).render_as_string(hide_password=False)
-    _drop(name)
+    with records.copied(request.getfixturevalue(f"{backend}_template"), folder) as url:
+        yield url
 
 
 @pytest.fixture(params=BACKENDS)

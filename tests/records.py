@@ -1,9 +1,10 @@
-"""The databases that a server is measured or tried on: SQLite, and an empty database of its own on PostgreSQL where one answers."""
+"""The databases that a server is tried or measured on: SQLite, and one of its own on PostgreSQL where one answers."""
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,7 @@ from sqlalchemy import make_url
 from service.persistence import schema
 from service.persistence.database import Database
 
+KINDS = ("sqlite", "postgresql")
 POSTGRES_URL = make_url(os.environ.get("COUNTERWEIGHT_TEST_POSTGRES_URL", "postgresql+psycopg:///postgres"))
 
 
@@ -30,18 +32,35 @@ def fresh(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield _migrated(f"sqlite:///{folder / 'counterweight.db'}")
         return
+    with _own("TEMPLATE template1") as url:
+        yield _migrated(url)
+
+
+@contextmanager
+def copied(template: str, folder: Path) -> Iterator[str]:
+    """Give the URL of a copy of a database that nobody is connected to, in a fraction of the time that migrating takes."""
+    if template.startswith("sqlite"):
+        path = folder / "counterweight.db"
+        shutil.copy(str(make_url(template).database), path)
+        yield f"sqlite:///{path}"
+        return
+    with _own(f'TEMPLATE "{make_url(template).database}"') as url:
+        yield url
+
+
+@contextmanager
+def _own(like: str) -> Iterator[str]:
     name = f"cw_own_{secrets.token_hex(6)}"
-    _administer(f'CREATE DATABASE "{name}"')
+    _administer(f'CREATE DATABASE "{name}" {like}')
     try:
-        yield _migrated(POSTGRES_URL.set(database=name).render_as_string(hide_password=False))
+        yield POSTGRES_URL.set(database=name).render_as_string(hide_password=False)
     finally:
         _administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 def _migrated(url: str) -> str:
-    database = Database(url)
-    schema.upgrade(database)
-    database.close()
+    with closing(Database(url)) as database:
+        schema.upgrade(database)
     return url
 
 

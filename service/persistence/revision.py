@@ -2,11 +2,12 @@
 
 import time
 
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy import inspect, text
 
 import migrations
 from service.persistence.database import Database
+
+TABLE = "alembic_version"
 
 
 class SchemaOutdated(Exception):
@@ -15,14 +16,12 @@ class SchemaOutdated(Exception):
 
 def current(database: Database) -> str | None:
     """The revision the database is at; None when it is empty. OperationalError when it does not answer."""
-    try:
-        with database.read() as session:
-            found: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
-            return found
-    except (OperationalError, ProgrammingError):
-        with database.read() as session:
-            session.execute(text("SELECT 1"))
-        return None
+    with database.read() as session:
+        # Asked, and not taken from the error of a query: a connection that breaks is no empty database.
+        if not inspect(session.connection()).has_table(TABLE):
+            return None
+        found: str | None = session.scalar(text(f"SELECT version_num FROM {TABLE}"))
+        return found
 
 
 def wait_until_current(database: Database, timeout_s: float) -> None:

@@ -4,16 +4,13 @@ import random
 import subprocess
 import sys
 import time
-from contextlib import closing
 
 import psutil
 import pytest
 
 from service.persistence.database import Database
-from tests.conftest import ServerFactory
 from tests.faults.trainings import assert_all_succeeded_once, await_training, submit
 from tests.server import Server
-from tests.tables_of_numbers import two_blobs
 
 
 def _kill(server: Server, what: str) -> None:
@@ -42,9 +39,7 @@ def test_every_acknowledged_job_succeeds_once_through_kills_of_each_part(
     assert_all_succeeded_once(server, database, job_ids)
 
 
-def test_sigterm_gives_work_back_and_leaves_no_process(serve: ServerFactory, database_url: str) -> None:
-    server = serve()
-    dataset_id = server.upload(two_blobs(), target="event")
+def test_sigterm_gives_work_back_and_leaves_no_process(server: Server, dataset_id: str, database: Database) -> None:
     job_ids = submit(server, dataset_id)
     await_training(server, job_ids)
     agent = server.part("workers")
@@ -57,8 +52,7 @@ def test_sigterm_gives_work_back_and_leaves_no_process(serve: ServerFactory, dat
     assert time.monotonic() - started < 30
     assert psutil.wait_procs(family, timeout=10)[1] == []
     server.start()
-    with closing(Database(database_url)) as database:
-        assert_all_succeeded_once(server, database, job_ids)
+    assert_all_succeeded_once(server, database, job_ids)
 
 
 def test_a_cancel_is_honoured_within_ten_seconds(server: Server, dataset_id: str) -> None:

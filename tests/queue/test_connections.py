@@ -1,13 +1,18 @@
-"""Connections to PostgreSQL that break while nobody uses them: whoever takes one next does not notice."""
+"""Connections to PostgreSQL that break: while nobody uses them, and whoever takes one next does not notice; or at once."""
 
 import math
+from contextlib import closing
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+import migrations
 from service.persistence import database as databases
+from service.persistence import revision
 from service.persistence.database import Database
+from tests.faults.proxy import Proxy
 
 POSTGRES = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -52,3 +57,14 @@ def test_only_a_connection_that_lay_idle_is_tried_first(database: Database, monk
     _process(database)
 
     assert (soon, len(tried)) == (0, 1)
+
+
+@POSTGRES
+def test_a_connection_that_breaks_while_the_schema_is_looked_at_is_not_taken_for_an_empty_database(database_url: str) -> None:
+    with Proxy(database_url) as way, closing(Database(way.url)) as database:
+        way.cut_commits(["before"])
+
+        with pytest.raises(OperationalError):
+            revision.current(database)
+
+        assert revision.current(database) == migrations.HEAD
