@@ -1,7 +1,6 @@
 """How long a job stands still after `kill -9` of its trainer, and of its agent under the default lease, until its next epoch is done."""
 
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import psutil
 
 from benchmarks.figures import Figure, at_most
 from tests import records
-from tests.server import Server
+from tests.server import Server, trainers_of
 from tests.tables_of_numbers import two_blobs
 
 KILLS = 5
@@ -26,13 +25,19 @@ def _on(kind: str) -> list[Figure]:
     with (
         tempfile.TemporaryDirectory() as folder,
         records.fresh(kind, Path(folder)) as url,
-        Server(Path(folder) / "home", database_url=url, workers="0") as server,
+        Server(Path(folder) / "home", database_url=url, files_url=f"file://{folder}/files", workers="0") as server,
     ):
         first = server.start_worker("first")
         second = None
         try:
-            job_id = server.submit(server.upload(two_blobs(), target="event"), training=LONG, limits={"max_attempts": 100})
-            trainer = [_stood_still(server, job_id, lambda: _trainer_of(first).kill()) for _ in range(KILLS)]
+            dataset_id = server.upload(two_blobs(), target="event")
+            trainer = []
+            for _ in range(KILLS):
+                job_id = server.submit(dataset_id, training=LONG)
+                trainer.append(_stood_still(server, job_id, lambda: trainers_of(psutil.Process(first.pid))[0].kill()))
+                server.client.post(f"/jobs/{job_id}/cancel")
+                server.finish(job_id)
+            job_id = server.submit(dataset_id, training=LONG)
             second = server.start_worker("second")
             agent = _stood_still(server, job_id, first.kill)
         finally:
@@ -43,12 +48,6 @@ def _on(kind: str) -> list[Figure]:
         at_most(f"kill -9 of a trainer to its job's next epoch, {kind}, median of {KILLS}", statistics.median(trainer), 2.0, "s"),
         at_most(f"kill -9 of an agent to its job's next epoch, {kind}", agent, 45.0, "s"),
     ]
-
-
-def _trainer_of(worker: "subprocess.Popen[bytes]") -> psutil.Process:
-    """Return the one trainer of a worker, a child of its fork server."""
-    (trainer,) = [trainer for server in psutil.Process(worker.pid).children() for trainer in server.children()]
-    return trainer
 
 
 def _stood_still(server: Server, job_id: str, kill: Callable[[], None]) -> float:

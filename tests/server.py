@@ -78,10 +78,8 @@ class Server:
         raise AssertionError(f"no process of {name}")
 
     def trainers(self) -> list[psutil.Process]:
-        """The running trainers: children of the agent's fork server."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            return [child for server in self.part("workers").children() for child in server.children()]
-        return []
+        """The running trainers of its own worker."""
+        return trainers_of(self.part("workers"))
 
     def start_worker(self, name: str, **environment: str) -> "subprocess.Popen[bytes]":
         """Start a worker of one slot beside the server, on a home of its own."""
@@ -146,3 +144,10 @@ class Server:
             assert time.monotonic() < deadline, f"{path} is still {body}\n{self.tale}"
             body = self.read(path, wait="2", since_version=str(body["version"]))
         return body
+
+
+def trainers_of(worker: psutil.Process) -> list[psutil.Process]:
+    """The running trainers of a worker: children of its fork server."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child for server in worker.children() for child in server.children()]
+    return []

@@ -20,7 +20,7 @@ from counterweight.contracts.messages import Checkpointed, Ingested, IngestRefus
 from counterweight.contracts.workers import WorkerSlot
 from counterweight.crashpoints import crashpoint
 from service.domain.errors import LostClaim
-from service.persistence import agents, attempts, changes, checkpoints, comparing, housekeeping, queue, recording
+from service.persistence import admission, agents, attempts, changes, checkpoints, comparing, housekeeping, queue, recording
 from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
@@ -81,7 +81,7 @@ class Agent:
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._id = ""
         self._should_look = True
-        self._looked_at = self._tidied_at = -math.inf
+        self._look_at = self._tidied_at = -math.inf
 
     def stop(self) -> None:
         """Ask the agent to give its work back and end; may be called from a signal handler."""
@@ -109,13 +109,13 @@ class Agent:
 
     def _turn(self) -> None:
         """Look after the queue when something changed, and now and then anyway; then hear what the children say."""
-        if self._should_look or time.monotonic() - self._looked_at > LOOK_ANYWAY_S:
-            self._should_look, self._looked_at = False, time.monotonic()
+        if self._should_look or time.monotonic() >= self._look_at:
+            self._should_look, self._look_at = False, time.monotonic() + LOOK_ANYWAY_S
             for step in (self._give_back_strays, self._end_overdue, self._claim_what_fits, self._pass_on_stops, self._tidy):
                 self._patiently(step)
         running: list[Training | Reading | Comparing] = [*self._trainings, *self._readings.values(), *self._comparisons.values()]
         children = {child.process.connection: child for child in running}
-        ready = wait([self._wake_out, *children], timeout=LOOK_ANYWAY_S)
+        ready = wait([self._wake_out, *children], timeout=max(0.0, self._look_at - time.monotonic()))
         for one in ready:
             if isinstance(one, Connection):
                 self._hear(children[one])
@@ -141,6 +141,14 @@ class Agent:
                 self._start_comparing()
             while (idle := self._idle()) and self._backend.is_ready() and self._start_training(idle):
                 pass
+            if idle:
+                self._look_when_a_job_may_be_tried_again()
+
+    def _look_when_a_job_may_be_tried_again(self) -> None:
+        with self._database.read() as session:
+            moment = admission.next_retry(session, _now())
+        if moment is not None:
+            self._look_at = min(self._look_at, time.monotonic() + (moment - _now()).total_seconds())
 
     def _idle(self) -> list[int]:
         busy = {index for training in self._trainings for index in training.slots}

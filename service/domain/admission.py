@@ -9,7 +9,9 @@ from counterweight.contracts.jobs import Limits, Resources
 AGEING_S = 900.0
 """So many seconds of waiting count as much as one point of priority: from the lowest to the highest it takes 25 hours."""
 
-FIRST_BACK_OFF = timedelta(seconds=2)
+FIRST_BACK_OFF = timedelta(seconds=0.5)
+"""Short: what was killed once, by a person or for memory, mostly succeeds at once."""
+
 LONGEST_BACK_OFF = timedelta(minutes=5)
 
 GB = 10**9

@@ -46,6 +46,12 @@ MAY_START = _waits_not(bindparam("now"), bindparam("latest"))
 """`may_start` for statements that are made once."""
 
 
+def next_retry(session: Session, now: datetime) -> datetime | None:
+    """Return when the first of the jobs that wait before they are tried again may start; None where none waits for that."""
+    waits = IS_QUEUED & (Job.not_before > now) & (Job.not_before <= now + admission.LONGEST_BACK_OFF)
+    return session.scalar(select(func.min(Job.not_before)).where(waits))
+
+
 def loads(session: Session) -> list[Load]:
     """Return what each project has in hand, and whether something of it waits."""
     return [Load(*found) for found in session.execute(_LOADS)]

@@ -1,5 +1,6 @@
 """Killing a server under load, at named points or at random, and accounting for all it had acknowledged."""
 
+import contextlib
 import hashlib
 import random
 import subprocess
@@ -22,7 +23,7 @@ from service.persistence.files import Files
 from service.persistence.tables import Artifact, Attempt, Dataset, Event, Job, MetricPoint, Model
 from tests.faults.load import entries
 from tests.faults.proxy import Proxy
-from tests.server import Server
+from tests.server import Server, trainers_of
 
 GOES_OFF_S = 180
 ENDS_S = 120
@@ -105,6 +106,10 @@ class Second:
         if self._process.poll() is not None:
             self._started += 1
             self._process = self._server.start_worker(f"second-{self._started}")
+
+    @property
+    def process(self) -> psutil.Process:
+        return psutil.Process(self._process.pid)
 
     def kill(self) -> None:
         self._process.kill()
@@ -191,25 +196,32 @@ def await_work(target: Target, source: random.Random) -> None:
 
 
 def kill_at_random(target: Target, source: random.Random) -> str:
-    """Kill a part of the server, all of it, or the second worker; return what was killed."""
+    """Kill a trainer or a reader, a part of the server, all of it, or the second worker; return what was killed."""
     server = target.server
-    what = source.choices(["trainer", "workers", "service.api", "second worker", "everything"], weights=[4, 3, 3, 2, 1])[0]
-    if what == "second worker":
+    what = source.choices(["trainer or reader", "workers", "service.api", "second worker", "everything"], weights=[4, 3, 3, 2, 1])[0]
+    if what == "trainer or reader":
+        _kill_child(target, source)
+    elif what == "second worker":
         target.second.kill()
-        return what
-    if what == "everything":
+    elif what == "everything":
         server.kill_everything()
         server.start()
-        return what
-    while True:
-        trainers = server.trainers() if what == "trainer" else []
-        # Where nothing trains just now, its worker goes instead.
-        what = "workers" if what == "trainer" and not trainers else what
-        try:
-            (trainers[0] if trainers else server.part(what)).kill()
-        except psutil.NoSuchProcess:
-            continue  # It has just ended by itself.
-        return what
+    else:
+        server.part(what).kill()
+    return what
+
+
+def _kill_child(target: Target, source: random.Random) -> None:
+    """Kill a process that trains or reads, of either worker, once there is one: there is always work."""
+    deadline = time.monotonic() + GOES_OFF_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = [child for worker in (target.server.part("workers"), target.second.process) for child in trainers_of(worker)]
+            if children:
+                source.choice(children).kill()
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"nobody trains or reads\n{target.server.tale}")
 
 
 def cut_commits(way: Proxy, count: int, source: random.Random) -> int:

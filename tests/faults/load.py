@@ -43,6 +43,9 @@ class Ledger:
         with self._lock:
             self._file.write(json.dumps([what, key, subject]) + "\n")
 
+    def close(self) -> None:
+        self._file.close()
+
 
 def entries(path: Path) -> list[Entry]:
     return [Entry(*json.loads(line)) for line in path.read_text().splitlines()]

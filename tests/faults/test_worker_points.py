@@ -1,18 +1,124 @@
-"""At each point of a worker, of its trainers and of its readers, under load: what was acknowledged ends once, and nothing else is left."""
+"""At each point of a worker, of its trainers and of its readers: what it was at work on ends well and once, and nothing else is left."""
 
+import itertools
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from counterweight.crashpoints import KILL, arm
 from service.persistence.database import Database
-from tests.faults.campaign import AGENT, CHILDREN, ERRORS, account, armed_target, fire, load, shots
+from tests.faults.campaign import AGENT, CHILDREN, ERRORS, ON_SILENCE, ON_START, account
+from tests.faults.load import ENDLESS, Ledger
+from tests.faults.trainings import PLAIN
+from tests.ingest.pictures import two_classes, zipped
+from tests.server import Server
+from tests.tables_of_numbers import two_blobs
+
+SETTINGS = {"workers": "0", "checkpoint_s": "0.2"}
+LONG_ENOUGH = {"max_epochs": 12, "batch_size": 16, "early_stopping": None}
+"""Training in which several checkpoints fall."""
+
+GOES_OFF_S = 60
+POINTS = [(point, KILL) for point in (*AGENT, *CHILDREN)] + [shot for shot in ERRORS if not shot[0].startswith("upload")]
 
 
-def test_all_points_go_off_once_and_nothing_acknowledged_is_lost(database_url: str, database: Database, tmp_path: Path) -> None:
-    _, *lanes = shots(seed=0)
-    ledger = tmp_path / "ledger.jsonl"
-    with armed_target(tmp_path, database_url, way=None) as target:
-        with load(target.server, ledger, seed=0):
-            fired = fire(target, tmp_path / "armed", lanes)
-        found = account(target.server, database, ledger)
+class Kept:
+    """A worker beside a server that has none of its own, started again at once whenever it dies."""
 
-    assert fired == len(AGENT) + len(CHILDREN) + len([point for point, _ in ERRORS if not point.startswith("upload")])
-    assert found["succeeded"] > 0
+    def __init__(self, server: Server) -> None:
+        self._server, self._is_over = server, threading.Event()
+        self._process = server.start_worker("kept")
+        self._keeper = threading.Thread(target=self._keep)
+        self._keeper.start()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def end(self) -> None:
+        self._is_over.set()
+        self._process.terminate()
+        self._keeper.join()
+
+    def _keep(self) -> None:
+        while self._process.wait() is not None and not self._is_over.is_set():
+            self._process = self._server.start_worker("kept")
+
+
+@dataclass
+class Work:
+    """Asks for what leads past a point, and writes down what was acknowledged."""
+
+    server: Server
+    worker: Kept
+    ledger: Ledger
+    dataset_id: str
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def past(self, point: str) -> None:
+        """Do something that passes the point, and return when it has ended well."""
+        if point in ON_START:
+            self.worker.kill()
+        if point == ON_SILENCE:
+            self._lose_a_host()
+        if point.startswith("ingest"):
+            self._read_images() if point == "ingest.member" else self._read_table()
+        else:
+            self._train(is_cancelled=point == "cancel.passed_on")
+
+    def _read_table(self) -> None:
+        content = two_blobs(seed=1 + next(self.numbers))
+        self.ledger.note("uploaded", "", self.server.upload(content, target="event"))
+
+    def _read_images(self) -> None:
+        answer = self.server.client.post("/datasets", content=zipped(two_classes()), headers={"Content-Type": "application/zip"})
+        dataset_id = answer.json()["id"]
+        self.ledger.note("uploaded", "", dataset_id)
+        assert self.server.wait(f"/datasets/{dataset_id}", lambda dataset: dataset["state"] != "processing")["state"] == "ready"
+
+    def _train(self, *, is_cancelled: bool) -> None:
+        key = f"job {next(self.numbers)}"
+        job_id = self.server.submit(self.dataset_id, learner=PLAIN, training=ENDLESS if is_cancelled else LONG_ENOUGH, labels={"key": key})
+        self.ledger.note("submitted", key, job_id)
+        if is_cancelled:
+            self.server.wait(f"/jobs/{job_id}", lambda job: job["progress"] is not None)
+            assert self.server.client.post(f"/jobs/{job_id}/cancel").status_code == 202
+        assert self.server.finish(job_id)["state"] == ("cancelled" if is_cancelled else "succeeded")
+
+    def _lose_a_host(self) -> None:
+        """Let a worker of another host join, and die."""
+        other: subprocess.Popen[bytes] = self.server.start_worker("other")
+        _until(lambda: len(self.server.read("/workers")["data"]) == 2)
+        other.kill()
+        other.wait()
+
+
+@contextmanager
+def kept(server: Server) -> Iterator[Kept]:
+    worker = Kept(server)
+    try:
+        yield worker
+    finally:
+        worker.end()
+
+
+def test_a_death_at_each_point_costs_nothing(server: Server, armed: Path, database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with closing(Ledger(path)) as ledger, kept(server) as worker:
+        work = Work(server, worker, ledger, server.upload(two_blobs(), target="event"))
+        for point, what in POINTS:
+            arm(armed, point, what)
+            work.past(point)
+            _until(lambda path=armed / point: not path.exists())
+
+    assert account(server, database, path)["succeeded"] > len(AGENT)
+
+
+def _until(is_so: Callable[..., bool]) -> None:
+    deadline = time.monotonic() + GOES_OFF_S
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -3,8 +3,9 @@
 import contextlib
 import multiprocessing
 import threading
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from counterweight.contracts.base import View
 from counterweight.contracts.jobs import Progress
 from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Split, TrainerTask
+from service.domain.admission import FIRST_BACK_OFF
 from service.domain.errors import LostClaim
 from service.persistence import agents, attempts, events, jobs, line, queue
 from service.persistence.database import Database
@@ -350,6 +352,18 @@ def test_a_member_that_does_not_stop_when_told_is_left_and_the_others_go_on(
     assert list(training.claims) == [claims[1].id]
     assert agent._trainings == [training]
     agent._end_children()
+
+
+def test_a_worker_looks_again_when_the_first_that_waits_may_be_tried_again(database: Database, agent: Agent) -> None:
+    with database.write() as session:
+        job, now = make_job(session), datetime.now(UTC)
+        assert queue.claim_cohort(session, agent._id, ("auto",), now) is not None
+        attempts.crash(session, job, 1, "its process ended", now + timedelta(minutes=1))
+    agent._look_at = time.monotonic() + 1000
+
+    agent._claim_what_fits()
+
+    assert agent._look_at - time.monotonic() <= 60 + FIRST_BACK_OFF.total_seconds()
 
 
 @pytest.mark.parametrize(("has_worker", "obstacles"), [(False, [line.NO_WORKER]), (True, [])])
