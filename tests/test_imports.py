@@ -25,8 +25,21 @@ RULES = {
     "workers.comparison": ["service", "sqlalchemy", "fastapi", "httpx", "torch", "duckdb", "pandas", "ray"],
     "workers.ingest.reader": ["service", "sqlalchemy", "fastapi", "httpx", "torch", "pandas", "ray"],
     # A fork of a process in which pyarrow or scikit-learn has started threads can hang.
-    "workers.warm": ["service", "sqlalchemy", "fastapi", "pyarrow", "sklearn", "duckdb", "pandas", "ray"],
+    "workers.warm": ["service", "sqlalchemy", "fastapi", "pyarrow", "sklearn", "duckdb", "pandas", "ray", "sympy"],
 }
+A_TRAINING = """
+import sys, tempfile
+from pathlib import Path
+import pyarrow.parquet, workers.warm
+from tests.training.tables import make_task
+from workers.training.trainer import run
+
+before = set(sys.modules)
+with tempfile.TemporaryDirectory() as folder:
+    *_, last = run(make_task(Path(folder), [{"training": {"max_epochs": 1}}]), lambda _: False)
+assert last.kind == "succeeded"
+print("\\n".join(name for name in set(sys.modules) - before if name.startswith(("torch", "sympy", "workers", "counterweight"))))
+"""
 
 
 @pytest.mark.parametrize("module", RULES)
@@ -37,3 +50,9 @@ def test_a_room_imports_only_what_lies_below_it(module: str) -> None:
 
     forbidden = [name for name in loaded if any(name == rule or name.startswith(f"{rule}.") for rule in RULES[module])]
     assert forbidden == []
+
+
+def test_a_trainer_finds_all_it_needs_imported() -> None:
+    loaded = subprocess.run([sys.executable, "-c", A_TRAINING], capture_output=True, text=True, check=True).stdout.split()
+
+    assert loaded == []

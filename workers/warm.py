@@ -3,8 +3,6 @@
 pyarrow is left to the trainer itself: it starts threads, which a fork does not carry over.
 """
 
-import torch.fx.experimental.symbolic_shapes  # noqa: F401  The first backward pass would import it, for half a second.
-
 import counterweight.contracts.messages  # noqa: F401
 import workers.pipe
 import workers.training.evaluation

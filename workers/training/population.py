@@ -113,8 +113,9 @@ class Population:
         losses = _voices_loss(logits, targets, self._stacked)
         if weights is not None:
             losses = losses * stacked(weights, len(losses))
-        share = losses.new_full((), 1 / rows).expand(losses.shape)
-        return self._spans(torch.autograd.grad(losses, self._leaves, share)), losses.detach().sum(dim=1)
+        summed = losses.sum(dim=1)
+        # Of one number: for others PyTorch asks for its symbolic shapes, which take each new worker half a second to import.
+        return self._spans(torch.autograd.grad(summed.sum() * (1 / rows), self._leaves)), summed.detach()
 
     def move(self, gradients: Sequence[Tensor], rate: Number, number: Number) -> None:
         """Take step `number`, the first is 1, down these gradients, at `rate` times each member's learning rate."""
