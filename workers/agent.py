@@ -8,15 +8,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.messages import Checkpointed, Ingested, IngestRefused, IngestTask
+from counterweight.contracts.messages import Checkpointed, IngestTask
 from counterweight.contracts.workers import WorkerSlot
 from counterweight.crashpoints import crashpoint
 from service.domain.errors import LostClaim
@@ -25,11 +24,11 @@ from service.persistence.database import DATABASE_AWAY, Database
 from service.persistence.files import Files
 from service.persistence.queue import Claim
 from service.persistence.tables import Agent as AgentRow
-from service.persistence.tables import Dataset, Job
+from service.persistence.tables import Job
 from workers.backends.backend import Backend
-from workers.comparisons import Comparing
+from workers.chores import Chore, Comparing, Reading
 from workers.devices import Slot, apart
-from workers.processes import Child, IngestProcess, Nursery
+from workers.processes import Nursery
 from workers.pulse import Pulse
 from workers.trainings import Training, checkpoint_folder, pack_for, run_ends, task_of
 
@@ -47,14 +46,6 @@ DRAIN_S = 12.0
 TIDY_S = 3600.0
 LOOK_ANYWAY_S = 2.0
 """Work is looked for this often even when nobody announced any."""
-
-
-@dataclass
-class Reading:
-    """A file being read."""
-
-    claim: Claim
-    process: IngestProcess
 
 
 class Agent:
@@ -75,8 +66,7 @@ class Agent:
         self._lease_s, self._max_cohort, self._checkpoint_s = lease_s, max_cohort, checkpoint_s
         self._nursery = Nursery()
         self._trainings: list[Training] = []
-        self._readings: dict[str, Reading] = {}
-        self._comparisons: dict[str, Comparing] = {}
+        self._chores: list[Chore[Any]] = []
         self._stop = threading.Event()
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._id = ""
@@ -113,8 +103,7 @@ class Agent:
             self._should_look, self._look_at = False, time.monotonic() + LOOK_ANYWAY_S
             for step in (self._give_back_strays, self._end_overdue, self._claim_what_fits, self._pass_on_stops, self._tidy):
                 self._patiently(step)
-        running: list[Training | Reading | Comparing] = [*self._trainings, *self._readings.values(), *self._comparisons.values()]
-        children = {child.process.connection: child for child in running}
+        children = {one.process.connection: one for one in self._under_way()}
         ready = wait([self._wake_out, *children], timeout=max(0.0, self._look_at - time.monotonic()))
         for one in ready:
             if isinstance(one, Connection):
@@ -123,21 +112,22 @@ class Agent:
                 self._should_look = True
                 os.read(self._wake_out, 4096)
 
-    def _hear(self, child: Training | Reading | Comparing) -> None:
-        match child:
-            case Training():
-                self._hear_training(child)
-            case Reading():
-                self._hear_reading(child)
-            case Comparing():
-                self._hear_comparing(child)
+    def _under_way(self) -> list[Training | Chore[Any]]:
+        return [*self._trainings, *self._chores]
+
+    def _hear(self, one: Training | Chore[Any]) -> None:
+        if isinstance(one, Training):
+            self._hear_training(one)
+        else:
+            self._hear_chore(one)
 
     def _claim_what_fits(self) -> None:
         # LostClaim: others have declared this agent lost; its next beat will tell, and it begins anew.
         with contextlib.suppress(LostClaim):
-            if not self._readings and self._slots:
+            under_way = {type(chore) for chore in self._chores}
+            if Reading not in under_way and self._slots:
                 self._start_reading()
-            if not self._comparisons and self._slots:
+            if Comparing not in under_way and self._slots:
                 self._start_comparing()
             while (idle := self._idle()) and self._backend.is_ready() and self._start_training(idle):
                 pass
@@ -155,7 +145,7 @@ class Agent:
         return [index for index in range(len(self._slots)) if index not in busy]
 
     def _give_back_strays(self) -> None:
-        known = self._readings.keys() | self._comparisons.keys() | {job_id for training in self._trainings for job_id in training.claims}
+        known = {chore.claim.id for chore in self._chores} | {job_id for training in self._trainings for job_id in training.claims}
         with self._database.read() as session:
             strays = agents.held(session, self._id) - known
         if strays:
@@ -194,7 +184,7 @@ class Agent:
         claim, source, options = claimed
         folder = self._files.make_attempt_folder(recording.dataset_folder(claim.id), claim.fence)
         task = IngestTask(source=str(self._files.path(source)), folder=str(folder), options=options)
-        self._readings[claim.id] = Reading(claim, self._nursery.start_reader(task))
+        self._chores.append(Reading(claim, self._nursery.start_reader(task)))
         logger.info("reading %s under fence %s", claim.id, claim.fence)
 
     def _start_comparing(self) -> None:
@@ -202,7 +192,7 @@ class Agent:
             claimed = comparing.claim_study(session, self._id, self._files)
         if claimed is not None:
             claim, task = claimed
-            self._comparisons[claim.id] = Comparing(claim, self._nursery.start_comparison(task))
+            self._chores.append(Comparing(claim, self._nursery.start_comparison(task)))
             logger.info("comparing the arms of %s under fence %s", claim.id, claim.fence)
 
     def _hear_training(self, training: Training) -> None:
@@ -251,43 +241,18 @@ class Agent:
         self._trainings.remove(training)
         self._should_look = True
 
-    def _hear_reading(self, reading: Reading) -> None:
-        """Commit what a reader found, or that it died."""
-        process, claim = reading.process, reading.claim
-        answer = process.report()
-        if answer is None and not process.has_ended:
+    def _hear_chore(self, chore: Chore[Any]) -> None:
+        """Commit what a child has found, or that it died."""
+        record = chore.outcome()
+        if record is None:
             return
-        crash = process.how_it_ended().detail if answer is None else ""
         try:
-            self._commit(lambda session: self._record_reading(session, claim, answer, crash))
+            self._commit(record)
         except LostClaim as lost:
-            logger.warning("%s; its reader ends", lost)
-        self._readings.pop(claim.id).process.kill()
+            logger.warning("%s; what its child found is of no more use", lost)
+        self._chores.remove(chore)
+        chore.process.kill()
         self._should_look = True
-
-    def _hear_comparing(self, one: Comparing) -> None:
-        """Commit what a comparison found, or that its process died."""
-        answer = one.process.report()
-        if answer is None and not one.process.has_ended:
-            return
-        crash = one.process.how_it_ended().detail if answer is None else ""
-        try:
-            self._commit(lambda session: one.record(session, answer, crash, _now()))
-        except LostClaim as lost:
-            logger.warning("%s; its comparison is of no more use", lost)
-        self._comparisons.pop(one.claim.id).process.kill()
-        self._should_look = True
-
-    def _record_reading(self, session: Session, claim: Claim, answer: Ingested | IngestRefused | None, crash: str) -> None:
-        if isinstance(answer, Ingested):
-            table = f"{recording.dataset_folder(claim.id)}/{claim.fence}/{answer.table}"
-            recording.record_dataset(session, claim, answer.facts, table, answer.table_sha256, _now())
-            return
-        dataset = queue.lock(session, Dataset, claim)
-        if answer is None:
-            queue.crash_dataset(session, dataset, crash, _now())
-        else:
-            queue.refuse_dataset(session, dataset, answer.code, answer.detail, _now())
 
     def _pass_on_stops(self) -> None:
         """Tell trainers which members to stop; one that does not in time (it may be deep in an evaluation) is left to finish in vain."""
@@ -315,14 +280,11 @@ class Agent:
             self._end_training(training)
 
     def _end_children(self) -> None:
-        held: list[Training | Reading | Comparing] = [*self._trainings, *self._readings.values(), *self._comparisons.values()]
-        children: list[Child] = [one.process for one in held]
-        for child in children:
-            child.kill()
+        for one in self._under_way():
+            one.process.kill()
         self._backend.close()
         self._trainings.clear()
-        self._readings.clear()
-        self._comparisons.clear()
+        self._chores.clear()
 
     def _take_over_home(self) -> None:
         with self._database.write() as session:

@@ -17,20 +17,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from counterweight.contracts.messages import (
-    COMPARISON_MESSAGE,
-    INGEST_MESSAGE,
-    TRAINER_MESSAGE,
-    Cancel,
-    Compared,
-    ComparisonRefused,
-    ComparisonTask,
-    Ingested,
-    IngestRefused,
-    IngestTask,
-    Leave,
-    TrainerTask,
-)
+from counterweight.contracts.messages import TRAINER_MESSAGE, Cancel, ComparisonTask, IngestTask, Leave, TrainerTask
 from service.persistence.recording import TrainerReport
 from workers import comparison_child, ingest_child
 from workers.pipe import LOST
@@ -147,20 +134,6 @@ class TrainerProcess(Child):
         self.send(Leave(job_id=job_id).model_dump_json().encode())
 
 
-class IngestProcess(Child):
-    """A reader of one uploaded file."""
-
-    def report(self) -> Ingested | IngestRefused | None:
-        return self.answer(INGEST_MESSAGE)
-
-
-class ComparisonProcess(Child):
-    """A comparison of the arms of one study."""
-
-    def report(self) -> Compared | ComparisonRefused | None:
-        return self.answer(COMPARISON_MESSAGE)
-
-
 class Nursery:
     """Starts children from nothing."""
 
@@ -174,12 +147,12 @@ class Nursery:
         """Start a trainer that nobody has warmed up."""
         return TrainerProcess(*self._start(self._afresh, main, task))
 
-    def start_reader(self, task: IngestTask) -> IngestProcess:
-        return IngestProcess(*self._start(self._afresh, ingest_child.main, task))
+    def start_reader(self, task: IngestTask) -> Child:
+        return Child(*self._start(self._afresh, ingest_child.main, task))
 
-    def start_comparison(self, task: ComparisonTask) -> ComparisonProcess:
+    def start_comparison(self, task: ComparisonTask) -> Child:
         """Start it from the server that trainers were forked from, where there is one: somebody waits for the verdict."""
-        return ComparisonProcess(*self._start(self._forked, comparison_child.main, task))
+        return Child(*self._start(self._forked, comparison_child.main, task))
 
     def _start(
         self, context: SpawnContext | ForkServerContext, main: Callable[[Connection, str], None], task: BaseModel

@@ -14,9 +14,9 @@ from service.persistence.tables import Study
 from tests.factories import end_jobs, make_study
 from workers.agent import Agent
 from workers.backends.local import LocalBackend
-from workers.comparisons import Comparing
+from workers.chores import Comparing
 from workers.devices import Slot
-from workers.processes import ComparisonProcess, HostProcess
+from workers.processes import Child, HostProcess
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def _speak_and_die(connection: Connection, words: list[bytes]) -> None:
         connection.send_bytes(word)
 
 
-def _dead_comparison(words: list[bytes]) -> ComparisonProcess:
+def _dead_comparison(words: list[bytes]) -> Child:
     """A comparison that has said its words and is gone."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -39,7 +39,7 @@ def _dead_comparison(words: list[bytes]) -> ComparisonProcess:
     process.start()
     theirs.close()
     process.join()
-    return ComparisonProcess(HostProcess(process), ours)
+    return Child(HostProcess(process), ours)
 
 
 def _comparing(database: Database, files: Files, agent: Agent, words: list[bytes]) -> Comparing:
@@ -49,7 +49,7 @@ def _comparing(database: Database, files: Files, agent: Agent, words: list[bytes
         claimed = comparing.claim_study(session, agent._id, files)
         assert claimed is not None
     one = Comparing(claimed[0], _dead_comparison(words))
-    agent._comparisons[one.claim.id] = one
+    agent._chores.append(one)
     return one
 
 
@@ -67,12 +67,12 @@ def test_what_a_comparison_says_before_it_ends_is_what_counts(
 ) -> None:
     one = _comparing(database, files, agent, words)
 
-    agent._hear_comparing(one)
+    agent._hear_chore(one)
 
     with database.read() as session:
         study = session.get_one(Study, one.claim.id)
         assert (study.state, study.crashes, study.agent_id) == (state, crashes, None)
-    assert agent._comparisons == {}
+    assert agent._chores == []
 
 
 def test_a_study_to_be_compared_is_started_once(database: Database, agent: Agent) -> None:
@@ -83,6 +83,6 @@ def test_a_study_to_be_compared_is_started_once(database: Database, agent: Agent
     for _ in range(2):
         agent._claim_what_fits()
 
-    assert list(agent._comparisons) == [study.id]
+    assert [chore.claim.id for chore in agent._chores] == [study.id]
     agent._end_children()
-    assert agent._comparisons == {}
+    assert agent._chores == []
