@@ -33,8 +33,17 @@ class ByFileAndDatabase(LoadFileScheduling):  # type: ignore[misc]  # It tells n
         return " ".join([file, *(backend for backend in BACKENDS if backend in test)])
 
 
+LONGEST = ("tests/faults", "tests/ray", "tests/containers", "tests/test_", "tests/client", "tests/contract")
+"""Whose few tests take longest. They begin first: at the end, all but one process would wait for whoever began the last of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    config.option.loadscopereorder = False  # By how many tests a file has, the longest would come last.
     return ByFileAndDatabase(config, log) if config.getoption("dist") == "loadfile" else None
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from service.api.app import make_app
 from service.api.sockets import bind
 from service.persistence.database import Database
 from service.persistence.files import Files
+from tests import records
 
 HOST = "http://localhost"
 
@@ -112,13 +112,13 @@ class Process:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Process]:
+def server(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> Iterator[Process]:
     """One process for all tests of a module that leave it as it was."""
     home = tmp_path_factory.mktemp("server")
-    shutil.copy(sqlite_template, home / "counterweight.db")
-    process = Process(home, f"sqlite:///{home}/counterweight.db")
-    yield process.wait_until_ready()
-    process.end()
+    with records.copied(sqlite_template, home) as url:
+        process = Process(home, url)
+        yield process.wait_until_ready()
+        process.end()
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Malformed and hostile JSON: refused with a code and a pointer, quickly, and nothing is made."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from counterweight.settings import ServerSettings
 from service.api.app import make_app
 from service.persistence.database import Database
 from service.persistence.files import Files
+from tests import records
 from tests.api.conftest import Api
 from tests.factories import make_dataset
 
@@ -19,13 +19,10 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Database]:
+def database(tmp_path_factory: pytest.TempPathFactory, sqlite_template: str) -> Iterator[Database]:
     """One record for all: nothing here is to be written."""
-    path = tmp_path_factory.mktemp("json") / "counterweight.db"
-    shutil.copy(sqlite_template, path)
-    database = Database(f"sqlite:///{path}")
-    yield database
-    database.close()
+    with records.copied(sqlite_template, tmp_path_factory.mktemp("json")) as url, closing(Database(url)) as database:
+        yield database
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_an_attempt_keeps_so_many_lines_and_the_next_one_as_many_again(database:
 
     kept = _kept(database, claim.id)
     assert kept[-3:] == [
-        "the attempt ended (its process was killed); back in the queue after 2 s, to be trained alone",
+        "the attempt ended (its process was killed); back in the queue after 0.5 s, to be trained alone",
         "again 1",
         "again 2",
     ]
