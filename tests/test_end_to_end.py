@@ -17,14 +17,14 @@ needs_data = pytest.mark.skipif(not DATA.exists(), reason="the folder of public 
 
 
 def _train_all(server: Server, dataset_id: str, **spec: Any) -> list[dict[str, Any]]:
-    jobs = [server.submit(dataset_id, loss=loss, **spec) for loss in LOSSES]
+    jobs = [server.submit(dataset_id, loss=loss, training={"max_epochs": 40}, **spec) for loss in LOSSES]
     return [server.finish(job_id) for job_id in jobs]
 
 
 def test_the_same_job_twice_gives_the_same_numbers_to_the_last_digit(server: Server) -> None:
     dataset_id = server.upload(two_blobs(), target="event")
 
-    first, second = (server.finish(server.submit(dataset_id, name="once")) for _ in range(2))
+    first, second = (server.finish(server.submit(dataset_id, name="once", training={"max_epochs": 40})) for _ in range(2))
 
     assert first["state"] == second["state"] == "succeeded"
     assert first["metrics"] == second["metrics"]

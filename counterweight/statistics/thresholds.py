@@ -16,7 +16,7 @@ from counterweight.contracts.evaluation import (
     ThresholdPolicy,
     TopK,
 )
-from counterweight.statistics.decisions import binary_metrics
+from counterweight.statistics.decisions import binary_metric
 from counterweight.statistics.scores import ScoreCounts
 
 Floats = NDArray[np.float64]
@@ -72,7 +72,7 @@ def _candidates(scores: Floats) -> Floats:
 def _best(counts: ScoreCounts, policy: BestBy) -> ThresholdChoice:
     """Return the candidate of the greatest worth; among equals the nearest to 0.5, then the lower."""
     candidates = _candidates(counts.scores)
-    worth = binary_metrics(counts.cells_of_steps().astype(np.float64))[policy.policy.removeprefix("max_")]
+    worth = binary_metric(counts.cells_of_steps(), policy.policy.removeprefix("max_"))
     best = np.flatnonzero(worth == np.nanmax(worth))
     distance = np.abs(candidates[best] - BAYES)
     nearest = best[distance == distance.min()]

@@ -171,11 +171,10 @@ def test_events_of_another_project_are_not_shown(api: Api, database: Database) -
     assert api.get("/api/v1/events", headers=JSON).json()["data"] == []
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("accept", [None, "text/event-stream", "*/*"])
 @pytest.mark.parametrize("path", ["jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "studies/stu_01ARZ3NDEKTSV4RRFFQ69G5FAV"])
-def test_what_is_not_there_has_no_stream(process: Process, accept: str | None, path: str) -> None:
-    answer = httpx.get(_url(process, path), headers={} if accept is None else {"Accept": accept})
+def test_what_is_not_there_has_no_stream(server: Process, accept: str | None, path: str) -> None:
+    answer = httpx.get(_url(server, path), headers={} if accept is None else {"Accept": accept})
 
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 

@@ -6,6 +6,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.faults.trainings import PLAIN
 from tests.server import Server
 
 SETTINGS = {"workers": "1"}
@@ -27,7 +28,7 @@ def _submit_while_busy(server: Server, dataset_id: str, specs: list[dict[str, An
     """Queue jobs behind one that never ends, and then end it: the slot finds all of them waiting."""
     busy = server.submit(dataset_id, training=ENDLESS)
     server.wait(f"/jobs/{busy}", lambda job: job["state"] == "running")
-    job_ids = [server.submit(dataset_id, **spec) for spec in specs]
+    job_ids = [server.submit(dataset_id, learner=PLAIN, **spec) for spec in specs]
     server.client.post(f"/jobs/{busy}/cancel")
     server.finish(busy)
     return job_ids
@@ -43,7 +44,7 @@ def _values(job: dict[str, Any]) -> dict[str, float]:
 
 def test_jobs_that_wait_are_trained_together_and_measured_as_alone(server: Server, dataset_id: str) -> None:
     together = [server.finish(job_id) for job_id in _submit_while_busy(server, dataset_id, SPECS)]
-    alone = [server.finish(server.submit(dataset_id, **spec)) for spec in SPECS]
+    alone = [server.finish(server.submit(dataset_id, learner=PLAIN, **spec)) for spec in SPECS]
 
     assert {job["state"] for job in together + alone} == {"succeeded"}
     assert {job["resolved"]["cohort_size"] for job in together} == {len(SPECS)}
