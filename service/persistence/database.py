@@ -71,8 +71,10 @@ def _postgres_engine(url: str) -> Engine:
     engine = create_engine(url, pool_size=10, max_overflow=10, pool_timeout=BUSY_TIMEOUT_S)
 
     def configure(connection: Any, _record: object) -> None:
+        # Not in a transaction, which would be two more round trips.
+        connection.autocommit = True
         connection.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_TRANSACTION_S}s'")
-        connection.commit()
+        connection.autocommit = False
         connection.cursor_factory = _row_by_row(connection.cursor_factory)
 
     def leave(_connection: Any, entry: ConnectionPoolEntry) -> None:

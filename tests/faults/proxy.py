@@ -36,6 +36,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._links: list[tuple[socket.socket, socket.socket]] = []
         self._cuts: list[Cut] = []
+        self._last_words: bytes | None = None
 
     def hold(self) -> None:
         """From now on nothing arrives, and nobody is told; what is sent meanwhile arrives late."""
@@ -57,6 +58,10 @@ class Proxy:
     def cut_commits(self, cuts: list[Cut]) -> None:
         """End the connections of the next commits, one for each of `cuts`: before it arrives, or when it is done and not told yet."""
         self._cuts = list(cuts)
+
+    def cut_at(self, words: bytes) -> None:
+        """End the connection on which these words are said next, before they arrive."""
+        self._last_words = words
 
     @property
     def is_cutting(self) -> bool:
@@ -95,7 +100,7 @@ class Proxy:
             while said := client.recv(65536):
                 self._is_open.wait()
                 cut = self._next_cut() if COMMIT in said else None
-                if cut == "before":
+                if cut == "before" or self._is_last(said):
                     break
                 told.is_last = cut == "after"
                 server.sendall(said)
@@ -109,6 +114,13 @@ class Proxy:
                     break
                 client.sendall(said)
         _end(client, server)
+
+    def _is_last(self, said: bytes) -> bool:
+        with self._lock:
+            if self._last_words is None or self._last_words not in said:
+                return False
+            self._last_words = None
+            return True
 
     def _next_cut(self) -> Cut | None:
         with self._lock:
