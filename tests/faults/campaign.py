@@ -72,6 +72,8 @@ ERRORS = (("upload.receiving", "ENOSPC"), ("upload.before_sync", "EIO"), ("artif
 ON_START = ("agent.registered", "tidying.looked")
 """Reached when an agent begins: one must die first."""
 
+SECOND = "second worker"
+
 ON_SILENCE = "reaper.found"
 """Reached when an agent has been silent for a lease: one must die that nobody starts again on its home."""
 
@@ -196,32 +198,30 @@ def await_work(target: Target, source: random.Random) -> None:
 
 
 def kill_at_random(target: Target, source: random.Random) -> str:
-    """Kill a trainer or a reader, a part of the server, all of it, or the second worker; return what was killed."""
+    """Kill one of the processes that live, or sometimes all of the server's at once; return what was killed."""
     server = target.server
-    what = source.choices(["trainer or reader", "workers", "service.api", "second worker", "everything"], weights=[4, 3, 3, 2, 1])[0]
-    if what == "trainer or reader":
-        _kill_child(target, source)
-    elif what == "second worker":
-        target.second.kill()
-    elif what == "everything":
+    if source.random() < 1 / 20:
         server.kill_everything()
         server.start()
-    else:
-        server.part(what).kill()
-    return what
-
-
-def _kill_child(target: Target, source: random.Random) -> None:
-    """Kill a process that trains or reads, of either worker, once there is one: there is always work."""
-    deadline = time.monotonic() + GOES_OFF_S
-    while time.monotonic() < deadline:
+        return "everything"
+    while True:
+        living = list(_living(target))
+        what, process = source.choice(living)
         with contextlib.suppress(psutil.NoSuchProcess):
-            children = [child for worker in (target.server.part("workers"), target.second.process) for child in trainers_of(worker)]
-            if children:
-                source.choice(children).kill()
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"nobody trains or reads\n{target.server.tale}")
+            process.kill()
+            if what == SECOND:
+                target.second.kill()
+            return what
+
+
+def _living(target: Target) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield the API, the workers, and whatever they have started; without the supervisor, which nobody would start again."""
+    api, worker, second = target.server.part("service.api"), target.server.part("workers"), target.second.process
+    yield from (("API", api), ("worker", worker), (SECOND, second))
+    for agent in (worker, second):
+        yield from (("trainer, reader or comparison", child) for child in trainers_of(agent))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield from (("server of trainers", child) for child in agent.children())
 
 
 def cut_commits(way: Proxy, count: int, source: random.Random) -> int:
