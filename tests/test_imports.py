@@ -18,6 +18,7 @@ RULES = {
     "service.api.app": ["jinja2", "workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "service.supervisor": ["workers", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "workers.agent": ["service.api", "fastapi", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
+    "workers.__main__": ["service.api", "fastapi", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray", "httpx", "rich"],
     # Ray is reached over HTTP: not even who sends jobs to it, or runs on it, imports it.
     "workers.backends.ray": ["service.api", "fastapi", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],
     "workers.backends.ray_driver": ["service.api", "fastapi", "torch", "duckdb", "pandas", "numpy", "pyarrow", "ray"],

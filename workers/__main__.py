@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from counterweight import logs
-from counterweight.settings import MISCONFIGURED, ClientSettings, read_server_settings
+from counterweight.settings import MISCONFIGURED, ClientSettings, ServerSettings, read_server_settings
 from service.persistence import datasets, locks, revision, starting
 from service.persistence.database import Database
 from service.persistence.files import Files
@@ -17,8 +17,6 @@ from workers import devices, home
 from workers.agent import Agent
 from workers.backends.backend import Backend
 from workers.backends.local import LocalBackend
-from workers.backends.ray import RayBackend
-from workers.backends.ray_jobs import RayJobs
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +62,7 @@ def main() -> int:
     backend: Backend = LocalBackend()
     slots = devices.slots(settings)
     if settings.backend == "ray":
-        ray_token = None if settings.ray_token is None else settings.ray_token.get_secret_value()
-        backend = RayBackend(database, RayJobs(settings.ray_address, ray_token), ClientSettings().url, settings.lease_s)
+        backend = _ray_backend(settings, database)
         slots = devices.cluster_slots(settings)
     # Children inherit the environment, and it names the database and its password.
     for variable in [variable for variable in os.environ if variable.startswith(("COUNTERWEIGHT_", "PG"))]:
@@ -77,6 +74,15 @@ def main() -> int:
     database.close()
     lock.close()
     return 0
+
+
+def _ray_backend(settings: ServerSettings, database: Database) -> Backend:
+    # Imported here and not above: it speaks HTTP, which no other worker does, and every start would wait for that.
+    from workers.backends.ray import RayBackend  # noqa: PLC0415
+    from workers.backends.ray_jobs import RayJobs  # noqa: PLC0415
+
+    token = None if settings.ray_token is None else settings.ray_token.get_secret_value()
+    return RayBackend(database, RayJobs(settings.ray_address, token), ClientSettings().url, settings.lease_s)
 
 
 def _comes_to_be(record: Path) -> bool:
