@@ -78,6 +78,7 @@ def _submissions(kind: str, url: str, folder: Path) -> Figure:
         jobs, body = f"{server.url}/api/v1/jobs", json.dumps({"dataset_id": dataset_id}).encode()
         found = [post(jobs, body, CLIENTS, seconds) for seconds in (WARM_S, SUBMITTING_S)]
     with closing(Database(url)) as database, database.read() as session:
+        assert not any(each.broken for each in found)
         assert session.scalar(text("SELECT count(*) FROM jobs")) == sum(each.answers for each in found)
     per_s, wanted = found[-1].per_s, WANTED_PER_S[kind]
     return Figure(f"{kind}: jobs submitted by {CLIENTS} clients over HTTP", f"{per_s:.0f}/s", f"limit {wanted:g}/s", per_s / wanted)

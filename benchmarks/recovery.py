@@ -14,6 +14,7 @@ from tests.server import Server, trainers_of
 from tests.tables_of_numbers import two_blobs
 
 KILLS = 5
+PATIENCE_S = 120
 LONG = {"max_epochs": 100_000, "batch_size": 16, "early_stopping": None}
 
 
@@ -56,10 +57,12 @@ def _stood_still(server: Server, job_id: str, kill: Callable[[], None]) -> float
     killed_at = time.time()
     kill()
     server.wait(f"/jobs/{job_id}", lambda job: job["state"] == "running" and job["attempt"]["number"] > number)
-    while True:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
         # Points are dated by the trainer that made them, and what was recorded after the last checkpoint is gone with the attempt.
         series = server.read(f"/jobs/{job_id}/metrics", names="train/loss", points="10000")["series"]
         later = [at for one in series for _, _, at, _ in one["points"] if at > killed_at]
         if later:
             return float(min(later)) - killed_at
         time.sleep(0.02)
+    raise AssertionError(server.tale)

@@ -43,8 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    if config.getoption("dist") != "loadfile":
+        return None
     config.option.loadscopereorder = False  # By how many tests a file has, the longest would come last.
-    return ByFileAndDatabase(config, log) if config.getoption("dist") == "loadfile" else None
+    return ByFileAndDatabase(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def available() -> list[str]:
         _administer("SELECT 1")
     except psycopg.OperationalError:
         return ["sqlite"]
-    return ["sqlite", "postgresql"]
+    return list(KINDS)
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def fresh(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield _migrated(f"sqlite:///{folder / 'counterweight.db'}")
         return
-    with _own("TEMPLATE template1") as url:
+    with _own("") as url:
         yield _migrated(url)
 
 

@@ -53,7 +53,7 @@ def test_a_room_imports_only_what_lies_below_it(module: str) -> None:
     assert forbidden == []
 
 
-def test_a_trainer_finds_all_it_needs_imported() -> None:
+def test_a_training_imports_nothing_more() -> None:
     loaded = subprocess.run([sys.executable, "-c", A_TRAINING], capture_output=True, text=True, check=True).stdout.split()
 
     assert loaded == []

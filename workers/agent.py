@@ -122,6 +122,8 @@ class Agent:
             self._hear_chore(one)
 
     def _claim_what_fits(self) -> None:
+        # Before anything is claimed: what falls due meanwhile is found to be due, and looked for at once.
+        now = _now()
         # LostClaim: others have declared this agent lost; its next beat will tell, and it begins anew.
         with contextlib.suppress(LostClaim):
             under_way = {type(chore) for chore in self._chores}
@@ -132,11 +134,11 @@ class Agent:
             while (idle := self._idle()) and self._backend.is_ready() and self._start_training(idle):
                 pass
             if idle:
-                self._look_when_a_job_may_be_tried_again()
+                self._look_when_a_job_may_be_tried_again(now)
 
-    def _look_when_a_job_may_be_tried_again(self) -> None:
+    def _look_when_a_job_may_be_tried_again(self, since: datetime) -> None:
         with self._database.read() as session:
-            moment = admission.next_retry(session, _now())
+            moment = admission.next_retry(session, since)
         if moment is not None:
             self._look_at = min(self._look_at, time.monotonic() + (moment - _now()).total_seconds())
 
@@ -247,7 +249,7 @@ class Agent:
         if record is None:
             return
         try:
-            self._commit(record)
+            self._commit(lambda session: record(session, _now()))
         except LostClaim as lost:
             logger.warning("%s; what its child found is of no more use", lost)
         self._chores.remove(chore)

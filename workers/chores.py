@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import ClassVar, Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -25,14 +25,14 @@ class Chore(ABC, Generic[Answer]):
     def __init__(self, claim: Claim, process: Child) -> None:
         self.claim, self.process = claim, process
 
-    def outcome(self) -> Callable[[Session], None] | None:
+    def outcome(self) -> Callable[[Session, datetime], None] | None:
         """Return what is to be written of its end, once the child has answered or died; LostClaim comes of it when it is too late."""
         answer = self.process.answer(self.answers)
         if answer is not None:
-            return lambda session: self._record(session, answer, _now())
+            return lambda session, now: self._record(session, answer, now)
         if self.process.has_ended:
             crash = self.process.how_it_ended().detail
-            return lambda session: self._record_crash(session, crash, _now())
+            return lambda session, now: self._record_crash(session, crash, now)
         return None
 
     @abstractmethod
@@ -71,7 +71,3 @@ class Comparing(Chore[Compared | ComparisonRefused]):
 
     def _record_crash(self, session: Session, crash: str, now: datetime) -> None:
         comparing.crash(session, queue.lock(session, Study, self.claim), crash, now)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -17,6 +17,10 @@ Cells = NDArray[np.int64 | np.float64]
 """Rows by true (second last axis) and predicted class (last axis)."""
 
 
+OF_ONE_CLASS = ("f1", "precision", "recall", "specificity")
+"""What `class_metrics` tells."""
+
+
 def measured(cells: Ints, positive: int, confidence: float) -> dict[str, Metric]:
     """Return the metrics of decisions between two classes, with their intervals, for cells (2, 2) in class order."""
     found = points(
@@ -36,8 +40,7 @@ def binary_metrics(cells: Cells) -> dict[str, Floats]:
 
 def binary_metric(cells: Cells, name: str) -> Floats:
     """Return one of `binary_metrics`, for no more than it costs."""
-    of_all = name in ("accuracy", "balanced_accuracy", "g_mean", "mcc", "kappa")
-    return decision_metrics(cells)[name] if of_all else class_metrics(cells)[name][..., 1]
+    return class_metrics(cells)[name][..., 1] if name in OF_ONE_CLASS else decision_metrics(cells)[name]
 
 
 def one_against_rest(cells: Ints, index: int) -> Ints:

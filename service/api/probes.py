@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from starlette.responses import RedirectResponse
 
 import migrations
@@ -41,7 +41,7 @@ def readyz(request: Request) -> Health:
     service = service_of(request)
     try:
         found = revision.current(service.database)
-    except OperationalError:
+    except (OperationalError, ProgrammingError):
         raise refused("unavailable", "the database does not answer") from None
     if found != migrations.HEAD:
         raise refused("unavailable", f"the database is at schema {found or 'none'}; this release needs {migrations.HEAD}")

@@ -72,7 +72,8 @@ class Line:
         blocked_by = [self._misfit(wish, max(map(rooms, of_hosts), default=0))] if not fitting else own.limits_reached(gpus)
         eta_s = self._eta_s(own, wish, ahead, len(fitting), on_gpu=on_gpu) if fitting else None
         if wish.not_before is not None and self._now < wish.not_before <= self._now + admission.LONGEST_BACK_OFF:
-            blocked_by.append(f"waits until {wish.not_before:%Y-%m-%dT%H:%M:%SZ} before it is tried again: {wish.reason}")
+            until = wish.not_before + timedelta(microseconds=999_999)
+            blocked_by.append(f"waits until {until:%Y-%m-%dT%H:%M:%SZ} before it is tried again: {wish.reason}")
             eta_s = None if eta_s is None else max(eta_s, (wish.not_before - self._now).total_seconds())
         return QueueView(position=ahead, eta_s=eta_s, blocked_by=blocked_by)
 

@@ -15,7 +15,10 @@ class SchemaOutdated(Exception):
 
 
 def current(database: Database) -> str | None:
-    """The revision the database is at; None when it is empty. OperationalError when it does not answer."""
+    """The revision the database is at; None when it is empty.
+
+    OperationalError when it does not answer, ProgrammingError when it does not let us look.
+    """
     with database.read() as session:
         # Asked, and not taken from the error of a query: a connection that breaks is no empty database.
         if not inspect(session.connection()).has_table(TABLE):

@@ -3,7 +3,7 @@
 import logging
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from counterweight.settings import MISCONFIGURED, ServerSettings
 from service.persistence.revision import SchemaOutdated
@@ -13,15 +13,15 @@ logger = logging.getLogger(__name__)
 UNREACHABLE = 1
 """The exit status that says: starting again may help."""
 
-OBSTACLES = (SchemaOutdated, OperationalError, OSError)
+OBSTACLES = (SchemaOutdated, OperationalError, ProgrammingError, OSError)
 
 
-def explain(error: SchemaOutdated | OperationalError | OSError, settings: ServerSettings) -> int:
+def explain(error: SchemaOutdated | OperationalError | ProgrammingError | OSError, settings: ServerSettings) -> int:
     """Log what stands in the way; return the exit status."""
     match error:
         case SchemaOutdated():
             logger.error("%s", error)
-        case OperationalError():
+        case OperationalError() | ProgrammingError():
             logger.error("%s", unreachable(error, settings))
             return UNREACHABLE
         case OSError():
@@ -29,7 +29,7 @@ def explain(error: SchemaOutdated | OperationalError | OSError, settings: Server
     return MISCONFIGURED
 
 
-def unreachable(error: OperationalError, settings: ServerSettings) -> str:
+def unreachable(error: OperationalError | ProgrammingError, settings: ServerSettings) -> str:
     """Say which database does not answer, without its password, and why."""
     shown = make_url(settings.sqlalchemy_url).render_as_string(hide_password=True)
     return f"cannot reach {shown}: {' '.join(str(error.orig).split())}"

@@ -216,12 +216,14 @@ def kill_at_random(target: Target, source: random.Random) -> str:
 
 def _living(target: Target) -> Iterator[tuple[str, psutil.Process]]:
     """Yield the API, the workers, and whatever they have started; without the supervisor, which nobody would start again."""
-    api, worker, second = target.server.part("service.api"), target.server.part("workers"), target.second.process
-    yield from (("API", api), ("worker", worker), (SECOND, second))
+    worker, second = target.server.part("workers"), target.second.process
+    yield from (("API", target.server.part("service.api")), ("worker", worker), (SECOND, second))
     for agent in (worker, second):
-        yield from (("trainer, reader or comparison", child) for child in trainers_of(agent))
+        yield from (("trainer or comparison", child) for child in trainers_of(agent))
         with contextlib.suppress(psutil.NoSuchProcess):
-            yield from (("server of trainers", child) for child in agent.children())
+            started = [(child, " ".join(child.cmdline())) for child in agent.children()]
+            yield from (("server of trainers", child) for child, command in started if "forkserver" in command)
+            yield from (("reader", child) for child, command in started if "spawn_main" in command)
 
 
 def cut_commits(way: Proxy, count: int, source: random.Random) -> int:

@@ -188,7 +188,7 @@ def test_a_job_that_crashed_waits_longer_each_time_and_says_so(database: Databas
 
         (told,) = _view(session, job, NOW).blocked_by
         assert waits == [0.5, 1, 2, 4]
-        assert "waits until 2026-11-23T12:00:07Z" in told
+        assert "waits until 2026-11-23T12:00:08Z" in told
         assert "SIGKILL" in told
         assert _view(session, job, moment).blocked_by == []
 

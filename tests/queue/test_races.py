@@ -1,11 +1,13 @@
 """Agents in processes of their own race for thousands of jobs and are killed: each job ends once, and no limit is passed for a moment."""
 
 import multiprocessing
+import os
 import random
+import signal
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
@@ -18,6 +20,9 @@ from service.persistence.tables import Attempt, Event, Job, Project
 from tests.factories import START, make_agent, make_dataset, make_job, make_project
 
 JOBS, AGENTS, KILLS = 5_000, 2, 20
+CHANCE = 1 / 30
+"""Of dying at any of four moments of a round."""
+
 LIMIT, PACK = 30, 20
 
 
@@ -36,12 +41,20 @@ def _queue_jobs(session: Session, count: int) -> list[str]:
     return ids
 
 
-def _work(url: str, agent_id: str, said: Connection) -> None:
-    """Claim and end until nothing is left; tell of each cohort that ended, and how many jobs the limited project held meanwhile."""
+def _work(url: str, agent_id: str, said: Connection, chance: float, seed: int) -> None:
+    """Claim and end until nothing is left, or death; tell of each cohort that ended, and how many jobs the limited project then held."""
+    source = random.Random(seed)
+
+    def perhaps_die() -> None:
+        if source.random() < chance:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     with closing(Database(url)) as database:
         while True:
             with database.write() as session:
                 cohort = queue.claim_cohort(session, agent_id, ("auto", "cpu"), datetime.now(UTC), lambda _spec, _dataset: PACK)
+                perhaps_die()
+            perhaps_die()
             with database.read() as session:
                 counted = select(func.count()).where(Job.agent_id.is_not(None), Job.project_id == "prj_default")
                 held = session.scalar(counted) or 0
@@ -50,6 +63,8 @@ def _work(url: str, agent_id: str, said: Connection) -> None:
                 with database.write() as session:
                     jobs = list(queue.lock_jobs(session, cohort.claims).values())
                     events.move_jobs(session, jobs, "succeeded", "raced for", datetime.now(UTC))
+                    perhaps_die()
+                perhaps_die()
                 said.send(([claim.id for claim in cohort.claims], held))
             elif not is_left:
                 break
@@ -58,53 +73,46 @@ def _work(url: str, agent_id: str, said: Connection) -> None:
 class Racer:
     """An agent in a process of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, chance: float, seed: int) -> None:
         with database.write() as session:
             self.agent_id = make_agent(session).id
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
         self.heard, said = context.Pipe(duplex=False)
-        self.process = context.Process(target=_work, args=(database.url.render_as_string(hide_password=False), self.agent_id, said))
+        url = database.url.render_as_string(hide_password=False)
+        self.process = context.Process(target=_work, args=(url, self.agent_id, said, chance, seed))
         self.process.start()
         said.close()
 
-    def kill(self, database: Database) -> None:
-        """End it wherever it is, and declare it lost."""
-        self.process.kill()
+    def is_killed(self) -> bool:
+        """Wait for its end, and tell whether it was killed."""
         self.process.join()
-        with database.write() as session:
-            agents.retire(session, self.agent_id, "lost", datetime.now(UTC))
+        return self.process.exitcode == -signal.SIGKILL
 
 
 def test_agents_killed_while_they_race_for_five_thousand_jobs_end_each_once_and_pass_no_limit(database: Database) -> None:
     with database.write() as session:
         ids = _queue_jobs(session, JOBS)
-    source = random.Random(0)
-    racers = [Racer(database) for _ in range(AGENTS)]
+    racers = {racer.heard: racer for racer in (Racer(database, CHANCE, seed) for seed in range(AGENTS))}
     ended, held, kills = Counter[str](), list[int](), 0
 
     while racers:
-        racer = source.choice(racers)
-        for _ in range(source.randint(1, 6)):
+        for heard in wait(list(racers)):
+            assert isinstance(heard, Connection)
             try:
-                cohort, count = racer.heard.recv()
+                cohort, count = heard.recv()
             except EOFError:
-                racer.process.join()
-                racers.remove(racer)
-                break
-            ended.update(cohort)
-            held.append(count)
-        else:
-            if kills < KILLS:
-                racer.kill(database)
-                kills += 1
-                # What it had said before it died.
-                with suppress(EOFError):
-                    while True:
-                        ended.update(racer.heard.recv()[0])
-                racers[racers.index(racer)] = Racer(database)
+                racer = racers.pop(heard)
+                if racer.is_killed():
+                    kills += 1
+                    with database.write() as session:
+                        agents.retire(session, racer.agent_id, "lost", datetime.now(UTC))
+                    another = Racer(database, CHANCE if kills < KILLS else 0.0, AGENTS + kills)
+                    racers[another.heard] = another
+            else:
+                ended.update(cohort)
+                held.append(count)
 
-    assert kills == KILLS
+    assert kills >= KILLS
     assert max(ended.values()) == 1
     assert 1 < max(held) <= LIMIT
     with database.read() as session:

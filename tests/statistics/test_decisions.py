@@ -68,6 +68,13 @@ def test_measuring_two_classes_gives_every_metric_its_interval(positive: int) ->
     assert all(metric.low is not None and metric.high is not None for metric in measured.values())
 
 
+def test_one_metric_alone_is_what_it_is_among_all() -> None:
+    cells = np.random.default_rng(0).integers(0, 9, size=(50, 2, 2))
+
+    for name, value in decisions.binary_metrics(cells).items():
+        assert np.array_equal(decisions.binary_metric(cells, name), value, equal_nan=True)
+
+
 @pytest.mark.parametrize(
     ("cells", "reasons"),
     [
