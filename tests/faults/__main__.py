@@ -31,7 +31,7 @@ from tests.faults.proxy import Proxy, outage
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__, epilog="0 leaves a part out.")
     parser.add_argument("--kills", type=int, default=1000, help="random SIGKILLs, shared among the databases (default %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="how often each crash point goes off on each database (default %(default)s)")
     parser.add_argument("--outage", type=float, default=60, help="seconds for which the database is away (default %(default)s)")
@@ -43,9 +43,11 @@ def main() -> int:
         for seed in range(arguments.seeds):
             print(f"{kind}, crash points, seed {seed}: {_points(kind, seed)}", flush=True)
     for kind in kinds:
-        print(f"{kind}, away for {arguments.outage:g} s: {_outage(kind, arguments.outage)}", flush=True)
-        print(f"{kind}, connections cut in a commit: {_commits(kind, arguments.cuts, arguments.seed)}", flush=True)
-    for number, kind in enumerate(kinds):
+        if arguments.outage:
+            print(f"{kind}, away for {arguments.outage:g} s: {_outage(kind, arguments.outage)}", flush=True)
+        if arguments.cuts:
+            print(f"{kind}, connections cut in a commit: {_commits(kind, arguments.cuts, arguments.seed)}", flush=True)
+    for number, kind in enumerate(kinds if arguments.kills else []):
         kills = arguments.kills // len(kinds) + (number < arguments.kills % len(kinds))
         print(f"{kind}, {kills} random kills: {_kills(kind, kills, arguments.seed)}", flush=True)
     return 0
