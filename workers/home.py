@@ -1,6 +1,11 @@
-"""The name of a worker's home, the same at every start on it."""
+"""A worker's home: its name, the same at every start on it, and what it leaves behind elsewhere."""
 
+import os
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -10,3 +15,22 @@ def identity(home: Path) -> str:
     if not path.exists():
         path.write_text(secrets.token_hex(16))
     return path.read_text()
+
+
+@contextmanager
+def temporary_files(home: Path) -> Iterator[None]:
+    """Keep this process's temporary files, and its children's, in a folder of their own; remove that of a predecessor that was killed.
+
+    The folder is in the system's place for such, and the home has a link to it: in a home with a long path no socket could be made.
+    """
+    link = home / "temporary"
+    if link.is_symlink():
+        shutil.rmtree(link.readlink(), ignore_errors=True)
+        link.unlink()
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="counterweight-")
+    link.symlink_to(tempfile.tempdir)
+    try:
+        yield
+    finally:
+        link.unlink(missing_ok=True)
+        shutil.rmtree(tempfile.tempdir, ignore_errors=True)

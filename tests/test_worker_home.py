@@ -1,0 +1,33 @@
+"""What a worker leaves outside its home."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+WORK = """
+import os, signal, sys, tempfile
+from pathlib import Path
+from workers import home
+
+with home.temporary_files(Path(sys.argv[1])):
+    Path(tempfile.mkdtemp(), "socket").touch()
+    if len(sys.argv) > 2:
+        os.kill(os.getpid(), int(sys.argv[2]))
+"""
+
+
+def test_temporary_files_of_a_killed_worker_are_gone_when_the_next_has_been(tmp_path: Path) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    home.mkdir()
+    temporary.mkdir()
+    command, environment = [sys.executable, "-c", WORK, str(home)], os.environ | {"TMPDIR": str(temporary)}
+
+    killed = subprocess.run([*command, str(int(signal.SIGKILL))], env=environment, check=False)
+    left = len(list(temporary.iterdir()))
+    subprocess.run(command, env=environment, check=True)
+
+    assert (killed.returncode, left) == (-signal.SIGKILL, 1)
+    assert list(temporary.iterdir()) == []
+    assert list(home.iterdir()) == []
