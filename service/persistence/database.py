@@ -12,7 +12,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, InvalidatePoolError, O
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from service.persistence.commits import Commits
+from service.persistence.commits import Commits, FileCommits, ServerCommits
 
 BUSY_TIMEOUT_S = 30
 
@@ -39,10 +39,10 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._reader = _sqlite_engine(url, writes=False) if self.is_sqlite else _postgres_engine(url)
         self._writer = _sqlite_engine(url, writes=True) if self.is_sqlite else self._reader
-        self.commits = Commits(self.url.database if self.is_sqlite else None)
         # On PostgreSQL each query of a read is a transaction of its own. It sees no less, and BEGIN and ROLLBACK are saved.
-        alone = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        self._reads = sessionmaker(self._reader.execution_options(**alone))
+        reads = self._reader if self.is_sqlite else self._reader.execution_options(isolation_level="AUTOCOMMIT")
+        self.commits: Commits = FileCommits(str(self.url.database)) if self.is_sqlite else ServerCommits(reads)
+        self._reads = sessionmaker(reads)
         self._writes = sessionmaker(self._writer, expire_on_commit=False)
 
     @contextmanager
