@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from service.persistence.tables import Mail
 from tests.conftest import BACKENDS, fresh_database
 from tests.ray.cluster import Cluster
-from tests.ray.served import Served, serving
+from tests.ray.served import PATIENCE_S, Served, serving, until_kept
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed")
 
@@ -47,7 +47,7 @@ def test_a_job_on_ray_comes_to_the_digits_of_this_host(served: Served) -> None:
     assert waiting < 64
 
 
-@pytest.mark.parametrize("what", ["workers.backends.ray_driver", "ray::JobSupervisor", "raylet", "node", "cluster"])
+@pytest.mark.parametrize("what", ["workers.backends.ray_driver", "ray::JobSupervisor", "node", "cluster"])
 def test_what_dies_on_the_cluster_loses_an_attempt_and_no_more(served: Served, cluster: Cluster, what: str) -> None:
     job_id = served.submit_and_keep()
 
@@ -60,13 +60,30 @@ def test_what_dies_on_the_cluster_loses_an_attempt_and_no_more(served: Served, c
             process.kill()
     if what == "cluster":
         cluster.start()
-    elif what in ("raylet", "node"):
-        cluster.kill("node")
+    elif what == "node":
         cluster.start_node()
 
     *before, last = served.outcomes(job_id)
     assert (set(before), last) == ({"lost"}, "succeeded")
     assert "goes on from a checkpoint" in served.lines(job_id)
+
+
+def test_a_driver_that_outlives_its_raylet_is_refused_once_ray_has_noticed(served: Served, cluster: Cluster) -> None:
+    """Ray takes some twenty seconds: a job that is done by then has succeeded."""
+    job_id = served.server.submit(served.dataset_id, **ENDLESS)
+    until_kept(served.database, job_id)
+    (driver,) = cluster.processes("node", "workers.backends.ray_driver")
+
+    for raylet in cluster.processes("node", "raylet"):
+        raylet.kill()
+    cluster.kill("node")
+    cluster.start_node()
+    served.server.wait(f"/jobs/{job_id}", lambda job: job["attempt"]["number"] == 2 and job["phase"] == "training", PATIENCE_S)
+
+    driver.wait(timeout=30)
+    assert "goes on from a checkpoint" in served.lines(job_id)
+    assert served.server.client.post(f"/jobs/{job_id}/cancel").status_code == 202
+    assert served.server.finish(job_id)["state"] == "cancelled"
 
 
 def test_a_head_that_is_started_anew_costs_at_most_an_attempt(served: Served, cluster: Cluster) -> None:
