@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def main() -> int:
             print(f"{kind}, away for {arguments.outage:g} s: {_outage(kind, arguments.outage)}", flush=True)
         if arguments.cuts:
             print(f"{kind}, connections cut in a commit: {_commits(kind, arguments.cuts, arguments.seed)}", flush=True)
-    for number, kind in enumerate(kinds if arguments.kills else []):
-        kills = arguments.kills // len(kinds) + (number < arguments.kills % len(kinds))
-        print(f"{kind}, {kills} random kills: {_kills(kind, kills, arguments.seed)}", flush=True)
+    with ProcessPoolExecutor() as side_by_side:
+        shares = [arguments.kills // len(kinds) + (number < arguments.kills % len(kinds)) for number in range(len(kinds))]
+        done = [side_by_side.submit(_kills, kind, kills, arguments.seed) for kind, kills in zip(kinds, shares, strict=True) if kills]
+        for one in as_completed(done):
+            print(one.result(), flush=True)
     return 0
 
 
@@ -67,7 +70,8 @@ def _kills(kind: str, kills: int, seed: int) -> str:
             for _ in range(kills):
                 await_work(target, source)
                 killed[kill_at_random(target, source)] += 1
-        return _told(killed.total(), account(target.server, database, folder / "ledger.jsonl")) + f" ({dict(killed)})"
+        found = account(target.server, database, folder / "ledger.jsonl")
+        return f"{kind}, random kills: {_told(killed.total(), found)} ({dict(killed)})"
 
 
 def _outage(kind: str, seconds: float) -> str:

@@ -32,6 +32,8 @@ PATIENT_LEASE_S = 15
 """Where nobody may be taken for lost: on a busy machine somebody who lives can be silent for a short lease."""
 
 CHECKPOINT_S = 0.2
+MOST_PEACE_S = 2.0
+"""So long nobody is killed, at most, once the server answers."""
 
 API = (
     "upload.created",
@@ -191,10 +193,10 @@ def await_training(server: Server) -> None:
 
 
 def await_work(target: Target, source: random.Random) -> None:
-    """Return a moment after the server answers."""
+    """Return a moment after the server answers, in which now and then a trainer begins and gets somewhere."""
     target.second.revive()
     target.server.read("/jobs", limit="1")
-    time.sleep(source.uniform(0, 0.5))
+    time.sleep(source.uniform(0, MOST_PEACE_S))
 
 
 def kill_at_random(target: Target, source: random.Random) -> str:
