@@ -30,7 +30,7 @@ FIRST_ANSWER_S = 30
 SLOWEST_RESTART_S = 5.0
 
 STARTED_S = 3.0
-"""Who lives so long has started: what ended it, say a kill for want of memory, is not what would end it at once again."""
+"""Who lives so long and is then killed, for want of memory for example, had started: it would not end at once again."""
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Supervisor:
             return MISCONFIGURED
         if part.once:
             return 0
-        if time.monotonic() - part.started_at > STARTED_S:
+        if time.monotonic() - part.started_at > (STARTED_S if code < 0 else 2 * SLOWEST_RESTART_S):
             part.delay_s = 0.1
         logger.warning("the %s ended with status %s; starting it again in %.1f s", part.name, code, part.delay_s)
         timer = threading.Timer(part.delay_s, self._start, [part])

@@ -1,6 +1,7 @@
 """What a worker leaves outside its home."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,20 @@ with home.temporary_files(Path(sys.argv[1])):
     if len(sys.argv) > 2:
         os.kill(os.getpid(), int(sys.argv[2]))
 """
+
+
+def test_a_copy_of_a_home_leaves_the_temporary_files_of_the_original(tmp_path: Path) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    with subprocess.Popen([sys.executable, "-c", WORK, str(original), str(int(signal.SIGSTOP))]) as running:
+        os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
+        shutil.copytree(original, copy, symlinks=True)
+
+        subprocess.run([sys.executable, "-c", WORK, str(copy)], check=True)
+
+        left = sorted(path.name for path in (original / "temporary").iterdir())
+        running.send_signal(signal.SIGCONT)
+    assert (len(left), left[0], running.returncode) == (2, "home", 0)
 
 
 def test_temporary_files_of_a_killed_worker_are_gone_when_the_next_has_been(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ class Agent:
         self._stop = threading.Event()
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._id = ""
+        self._blocked_by: str | None = None
         self._should_look = True
         self._look_at = self._tidied_at = -math.inf
 
@@ -131,10 +132,20 @@ class Agent:
                 self._start_reading()
             if Comparing not in under_way and self._slots:
                 self._start_comparing()
-            while (idle := self._idle()) and self._backend.is_ready() and self._start_training(idle):
+            while (idle := self._idle()) and self._may_start() and self._start_training(idle):
                 pass
             if idle:
                 self._look_when_a_job_may_be_tried_again(now)
+
+    def _may_start(self) -> bool:
+        """Whether trainers can be started; the record tells what is in the way."""
+        blocked_by = self._backend.obstacle()
+        if blocked_by != self._blocked_by:
+            with self._database.write() as session:
+                agents.block(session, self._id, blocked_by)
+            self._blocked_by = blocked_by
+            logger.warning("jobs are claimed again" if blocked_by is None else "%s; no job is claimed until that is over", blocked_by)
+        return blocked_by is None
 
     def _look_when_a_job_may_be_tried_again(self, since: datetime) -> None:
         with self._database.read() as session:
@@ -296,7 +307,7 @@ class Agent:
 
     def _register(self) -> None:
         now = _now()
-        self._id = new_id("agt", now)
+        self._id, self._blocked_by = new_id("agt", now), None
         row = AgentRow(
             id=self._id,
             home_id=self._home_id,

@@ -51,7 +51,7 @@ def submit(
     learner: Annotated[str | None, typer.Option(help="auto, linear, mlp, tabm or, for images, resnet.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the training; the split keeps its own.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most.")] = None,
-    target: Annotated[str | None, typer.Option(help="The column to predict; the dataset's when left out.")] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict, if it is to be checked: it must be the dataset's.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A column that is no feature here; can be given again.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 100, higher first.")] = None,

@@ -14,7 +14,7 @@ from counterweight.commands.wording import measured
 
 if TYPE_CHECKING:
     from counterweight.contracts.artifacts import ArtifactView
-    from counterweight.contracts.evaluation import OperatingPoint, Spread, ThresholdChoice
+    from counterweight.contracts.evaluation import Confusion, OperatingPoint, Spread, ThresholdChoice
     from counterweight.contracts.jobs import LogLine
 
 
@@ -116,13 +116,20 @@ def _spread(spread: "Spread") -> str:
 def _figures(point: "OperatingPoint") -> list[Cells]:
     names = next(iter(point.splits.values())).metrics
     metrics: list[Cells] = [{"": name, **{part: measured(split.metrics[name]) for part, split in point.splits.items()}} for name in names]
-    # Rows are true classes, columns calls; the positive class comes last.
-    cells = {"found": (1, 1), "missed": (1, 0), "false alarms": (0, 1), "rightly left": (0, 0)}
     counts: list[Cells] = [
-        {"": name, **{part: f"{split.confusion.counts[true][called]:,}" for part, split in point.splits.items()}}
-        for name, (true, called) in cells.items()
+        {"": name, **{part: f"{_count(split.confusion, point.positive_label, *cell):,}" for part, split in point.splits.items()}}
+        for name, cell in _CELLS.items()
     ]
     return counts + metrics
+
+
+_CELLS = {"found": (True, True), "missed": (True, False), "false alarms": (False, True), "rightly left": (False, False)}
+"""Whether a row is positive, and whether it is called so."""
+
+
+def _count(confusion: "Confusion", positive: str, is_so: bool, is_called_so: bool) -> int:
+    place = confusion.labels.index(positive)
+    return confusion.counts[place if is_so else 1 - place][place if is_called_so else 1 - place]
 
 
 def _message(line: "LogLine") -> str:

@@ -44,7 +44,10 @@ def compare(
     dataset: Annotated[str | None, typer.Argument(help="A dataset's id, or a file to upload; can stand in --spec instead.")] = None,
     loss: Annotated[
         list[str] | None,
-        typer.Option(metavar=LOSS_GRAMMAR, help="Such as focal or focal:gamma=1; once for each. All kinds of losses when left out."),
+        typer.Option(
+            metavar=LOSS_GRAMMAR,
+            help="Such as focal or focal:gamma=1; once for each. When left out, all kinds; of two that are the same, logit_adjusted.",
+        ),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="N|LIST", help="How many times to train each, or the seeds themselves: 3,14,15. [5]")

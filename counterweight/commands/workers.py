@@ -31,7 +31,7 @@ def _row(worker: "WorkerView") -> Cells:
     gpus = [slot.gpu_memory_bytes for slot in worker.devices if slot.gpu_memory_bytes is not None]
     return {
         "id": worker.id,
-        "state": worker.state,
+        "state": worker.state if worker.blocked_by is None else f"{worker.state}: {worker.blocked_by}",
         "host": worker.host,
         "devices": ", ".join(dict.fromkeys(slot.device for slot in worker.devices)),
         "slots": f"{worker.busy} of {len(worker.devices)} busy",

@@ -4,8 +4,8 @@ from typing import Literal
 
 from counterweight.contracts.base import Timestamp, View
 
-WorkerState = Literal["ready", "draining", "drained", "silent"]
-"""Takes work; finishes what it has and takes no more; has none left; has not shown lately that it lives."""
+WorkerState = Literal["ready", "blocked", "draining", "drained", "silent"]
+"""Takes work; would, but cannot start any; finishes what it has and takes no more; has none left; has not shown lately that it lives."""
 
 
 class WorkerSlot(View):
@@ -18,7 +18,10 @@ class WorkerSlot(View):
 
 
 class WorkerView(View):
-    """A worker as the service answers it. `busy` counts slots that train; `jobs` are those of the caller's project."""
+    """A worker as the service answers it. `busy` counts slots that train; `jobs` are those of the caller's project.
+
+    `blocked_by` is what keeps it from starting jobs, such as a cluster that does not answer; null where nothing does.
+    """
 
     id: str
     object: Literal["worker"] = "worker"
@@ -30,3 +33,4 @@ class WorkerView(View):
     started_at: Timestamp
     heartbeat_at: Timestamp
     draining_since: Timestamp | None
+    blocked_by: str | None = None

@@ -76,7 +76,8 @@ def decision_metrics(cells: Cells) -> dict[str, Floats]:
         "accuracy": _ratio(correct, total),
         "balanced_accuracy": recalls.mean(-1),
         "g_mean": recalls.prod(-1) ** (1 / cells.shape[-1]),
-        "mcc": _ratio(correct * total - by_chance, spread),
+        # Of two roots, the quotient can be rounded to more than 1.
+        "mcc": np.clip(_ratio(correct * total - by_chance, spread), -1.0, 1.0),
         # Agreement beyond chance is about telling classes apart: with one absent there is nothing to tell.
         "kappa": np.where((true == 0).any(-1), np.nan, _ratio(correct * total - by_chance, total**2 - by_chance)),
     }

@@ -90,7 +90,11 @@ CODES: dict[str, Meaning] = {
     "dataset_failed": Meaning(
         422, "The dataset could not be read", "Read the dataset's `error`, mend the file or the options, and upload it again."
     ),
-    "target_missing": Meaning(422, "No column to predict is known", "Name the column to predict as `target`, here or when uploading."),
+    "target_missing": Meaning(
+        422,
+        "No column to predict is known",
+        "Name the column to predict when uploading, or read the dataset again with it: POST /datasets with `source_dataset_id`.",
+    ),
     "target_mismatch": Meaning(
         422,
         "The dataset was read with another target",

@@ -1,6 +1,7 @@
 """Pydantic's errors as JSON pointers into what the user sent, in words the user can act on."""
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,12 +15,12 @@ def field_errors(errors: Sequence[Any], schema: Schema, prefix: str = "") -> lis
     """Return one error for each wrong field: of a body of this JSON schema, found under `prefix`."""
     found: dict[str, FieldError] = {}
     for error in errors:
-        path, place = _walk(error["loc"], schema, schema.get("$defs", {}))
+        path, place, here = _walk(error["loc"], schema, schema.get("$defs", {}))
         if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
             path.append(error["ctx"]["discriminator"].strip("'"))
         pointer = prefix + "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path)
         earlier = found.get(pointer)
-        message = _message(error, path, place)
+        message = _message(error, path, place, here)
         # A field that may be of several types has one error for each of them.
         joined = message if earlier is None or message in earlier.message else f"{earlier.message}; or: {message}"
         found[pointer] = FieldError(pointer=pointer, code=error["type"] if earlier is None else earlier.code, message=joined)
@@ -27,10 +28,10 @@ def field_errors(errors: Sequence[Any], schema: Schema, prefix: str = "") -> lis
     return [error for pointer, error in found.items() if not any(other.startswith(f"{pointer}/") for other in found if pointer)]
 
 
-def _walk(steps: Sequence[str | int], schema: Schema, defs: Schema) -> tuple[list[str], Schema]:
+def _walk(steps: Sequence[str | int], schema: Schema, defs: Schema) -> tuple[list[str], Schema, Schema]:
     """Follow a location through the schema, dropping what is no part of the document: the names of a union's members.
 
-    Returns the path, and the schema of the object its last step is in.
+    Returns the path, the schema of the object its last step is in, and that of what it leads to.
     """
     path: list[str] = []
     here = outer = schema
@@ -46,7 +47,7 @@ def _walk(steps: Sequence[str | int], schema: Schema, defs: Schema) -> tuple[lis
         path.append(str(step))
         inner = here.get("properties", {}).get(step) or here.get("additionalProperties") or here.get("items")
         here = inner if isinstance(inner, Mapping) else {}
-    return path, outer
+    return path, outer, _resolved(here, defs)
 
 
 def _resolved(schema: Schema, defs: Schema) -> Schema:
@@ -57,7 +58,7 @@ def _resolved(schema: Schema, defs: Schema) -> Schema:
     return _resolved(members[0], defs) if len(members) == 1 else schema
 
 
-def _message(error: Any, path: Sequence[str], place: Schema) -> str:
+def _message(error: Any, path: Sequence[str], place: Schema, here: Schema) -> str:
     if error["type"] == "union_tag_invalid":
         context = error["ctx"]
         choices = context["expected_tags"].replace("'", "")
@@ -70,11 +71,18 @@ def _message(error: Any, path: Sequence[str], place: Schema) -> str:
         way_out = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(known)}"
         return f"{_echo(path[-1])} is not a field here; {way_out}"
     if error["type"] in ("model_attributes_type", "model_type"):
-        return f"an object is expected here, in braces; its fields are {', '.join(place.get('properties', {}))}"
+        if "discriminator" in here:
+            name, choices = here["discriminator"]["propertyName"], here["discriminator"]["mapping"]
+            return f'an object is expected here, such as {{"{name}": "{next(iter(choices))}"}}; {name} is one of {", ".join(choices)}'
+        fields = here.get("properties") or place.get("properties", {})
+        return f"an object is expected here, in braces; its fields are {', '.join(fields)}"
     if error["type"] == "missing":
         return "this field is required"
     message = str(error["msg"]).removeprefix("Value error, ")
-    return message if len(message) < 500 else f"{message[:500]}…"
+    message = message if len(message) < 500 else f"{message[:500]}…"
+    given = error.get("input")
+    is_told = message.startswith("Input should be") and (given is None or isinstance(given, str | int | float))
+    return f"{message}; this is {_echo(given) if isinstance(given, str) else json.dumps(given)}" if is_told else message
 
 
 def _echo(text: str) -> str:

@@ -24,6 +24,11 @@ def beat(session: Session, agent_id: str, now: datetime) -> bool:
     return session.execute(statement.returning(Agent.id)).first() is not None
 
 
+def block(session: Session, agent_id: str, blocked_by: str | None) -> None:
+    """Tell what keeps the agent from starting trainers; None where nothing does any more."""
+    session.execute(update(Agent).where(Agent.id == agent_id).values(blocked_by=blocked_by))
+
+
 def beats(session: Session) -> dict[str, int]:
     """The beat of every agent not yet known to have stopped."""
     return {agent_id: count for agent_id, count in session.execute(select(Agent.id, Agent.beat).where(Agent.stopped_at.is_(None)))}

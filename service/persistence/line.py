@@ -53,7 +53,9 @@ class Line:
         self._session, self._now = session, now
         workers = session.execute(_LIVING, {"since": now - WORKER_SILENT}).all()
         self.has_workers = bool(workers)
-        ready = [slots for slots, draining_at in workers if draining_at is None]
+        working = [(slots, blocked_by) for slots, draining_at, blocked_by in workers if draining_at is None]
+        ready = [slots for slots, blocked_by in working if blocked_by is None]
+        self._obstacles = sorted({blocked_by for _, blocked_by in working if blocked_by is not None})
         self.hosts = [[Slot(slot.device, slot.gpu_memory_bytes) for slot in slots] for slots in ready]
         self.slots = [slot for host in self.hosts for slot in host]
         self.loads = {load.project_id: load for load in loads(session)}
@@ -105,7 +107,7 @@ class Line:
         if not self.has_workers:
             return NO_WORKER
         if not self.slots:
-            return ALL_DRAINING
+            return f"no worker can start a job: {'; '.join(self._obstacles)}" if self._obstacles else ALL_DRAINING
         if most > 0:
             kind = "slots" if wish.device == "cpu" else "GPUs"
             return f"no worker with {wish.gpus} {kind} for one job: of those connected, the largest has {most} that would do"
@@ -125,7 +127,7 @@ class Line:
 
 
 # Made once, and not for each who asks: to put them together takes longer than to answer them.
-_LIVING = select(Agent.slots, Agent.draining_at).where(Agent.stopped_at.is_(None), Agent.beat_at > bindparam("since"))
+_LIVING = select(Agent.slots, Agent.draining_at, Agent.blocked_by).where(Agent.stopped_at.is_(None), Agent.beat_at > bindparam("since"))
 _CAN_RUN = (
     MAY_START
     & (((Job.device != "cuda") & (Job.gpus <= bindparam("most"))) | (Job.gpus <= bindparam("most_gpus")))

@@ -110,6 +110,8 @@ class Agent(Table):
     started_at: Mapped[datetime]
     # From then on it takes no more work.
     draining_at: Mapped[datetime | None]
+    # What keeps it from starting trainers, while something does.
+    blocked_by: Mapped[str | None]
     stopped_at: Mapped[datetime | None]
 
     __table_args__ = (_partial("ix_agents_living", "id", where="stopped_at IS NULL"),)

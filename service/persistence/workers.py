@@ -32,6 +32,7 @@ def views(session: Session, project_id: str, found: Sequence[Agent], now: dateti
             started_at=agent.started_at,
             heartbeat_at=agent.beat_at,
             draining_since=agent.draining_at,
+            blocked_by=agent.blocked_by,
         )
         for agent in found
     ]
@@ -53,5 +54,5 @@ def _state(agent: Agent, busy: int, now: datetime) -> WorkerState:
     if agent.beat_at <= now - WORKER_SILENT:
         return "silent"
     if agent.draining_at is None:
-        return "ready"
+        return "ready" if agent.blocked_by is None else "blocked"
     return "draining" if busy else "drained"

@@ -48,13 +48,16 @@ def test_workers_are_listed_with_devices_memory_jobs_and_heartbeat(api: Api, dat
         slots = [WorkerSlot(device="cuda:0", threads=4, memory_bytes=64_000, gpu_memory_bytes=80_000)]
         agent = make_agent(session, beat_at=datetime.now(UTC), slots=slots)
         silent, gone = make_agent(session), make_agent(session)
+        blocked = make_agent(session, beat_at=datetime.now(UTC))
+        agents.block(session, blocked.id, "its cluster does not answer")
         agents.retire(session, gone.id, "drained", datetime.now(UTC))
         mine = make_job(session, state="running", agent=agent)
         make_job(session, make_dataset(session, project_id=make_project(session).id), state="running", agent=agent)
 
     listed = api.get("/api/v1/workers").json()["data"]
 
-    assert [(worker["id"], worker["state"]) for worker in listed] == [(agent.id, "ready"), (silent.id, "silent")]
+    assert [(worker["id"], worker["state"]) for worker in listed] == [(agent.id, "ready"), (silent.id, "silent"), (blocked.id, "blocked")]
+    assert [worker["blocked_by"] for worker in listed] == [None, None, "its cluster does not answer"]
     assert listed[0]["devices"] == [{"device": "cuda:0", "threads": 4, "memory_bytes": 64_000, "gpu_memory_bytes": 80_000}]
     # Another project's job is counted, and not named.
     assert (listed[0]["busy"], listed[0]["jobs"], listed[0]["host"]) == (2, [mine.id], "host")

@@ -178,6 +178,21 @@ def test_6_when_no_threshold_does_what_is_asked(cli: CommandLine, finished_job_i
     assert cli.run("jobs", "operating-point", finished_job_id).returncode == 2
 
 
+@pytest.mark.parametrize("positive", ["yes", "no"])
+def test_rows_are_counted_for_the_positive_class_wherever_its_label_stands(cli: CommandLine, dataset_id: str, positive: str) -> None:
+    job_id = cli.run("jobs", "submit", dataset_id, "--positive-label", positive, "--epochs", "2", "--wait", "--quiet").stdout.strip()
+
+    lines = cli.run("jobs", "operating-point", job_id, "--threshold", "0.5").stdout.splitlines()
+    point = json.loads(cli.run("jobs", "operating-point", job_id, "--threshold", "0.5", "-o", "json").stdout)
+
+    shown = {name: next(line.split()[-1] for line in lines if line.startswith(name)) for name in ("found", "missed", "false alarms")}
+    metrics = point["splits"]["test"]["metrics"]
+    found, missed, false_alarms = (int(shown[name]) for name in shown)
+    assert found + missed == sum(point["splits"]["test"]["confusion"]["counts"][["no", "yes"].index(positive)])
+    assert found / (found + missed) == pytest.approx(metrics["recall"]["value"])
+    assert found / (found + false_alarms) == pytest.approx(metrics["precision"]["value"])
+
+
 def test_a_floor_that_few_rows_cannot_show_names_the_threshold_that_keeps_it_by_its_share(cli: CommandLine, finished_job_id: str) -> None:
     unsure = cli.run("jobs", "operating-point", finished_job_id, "--min-recall", "0.99")
 

@@ -52,8 +52,8 @@ def main() -> int:
         shares = [arguments.kills // len(kinds) + (number < arguments.kills % len(kinds)) for number in range(len(kinds))]
         done = [side_by_side.submit(_kills, kind, kills, arguments.seed) for kind, kills in zip(kinds, shares, strict=True) if kills]
         for one in as_completed(done):
-            print(one.result(), flush=True)
-    return 0
+            print(one.exception() or one.result(), flush=True)
+    return 1 if any(one.exception() for one in done) else 0
 
 
 def _points(kind: str, seed: int) -> str:

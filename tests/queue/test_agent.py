@@ -15,7 +15,7 @@ from counterweight.contracts.jobs import Progress
 from counterweight.contracts.messages import Cancelled, EpochDone, Failed, Split, TrainerTask
 from service.domain.admission import FIRST_BACK_OFF
 from service.domain.errors import LostClaim
-from service.persistence import agents, attempts, events, jobs, line, queue
+from service.persistence import agents, attempts, events, jobs, line, queue, workers
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import Agent as AgentRow
@@ -119,15 +119,16 @@ class _Body:
 
 
 class _Elsewhere:
-    """A backend whose trainers say nothing; `tasks` are what they were given."""
+    """A backend whose trainers say nothing, and which may be blocked; `tasks` are what they were given."""
 
     def __init__(self) -> None:
         self.tasks: list[TrainerTask] = []
+        self.blocked_by: str | None = None
 
     def warm_up(self) -> None: ...
 
-    def is_ready(self) -> bool:
-        return True
+    def obstacle(self) -> str | None:
+        return self.blocked_by
 
     def start(self, task: TrainerTask, claims: Sequence[queue.Claim]) -> TrainerProcess:
         self.tasks.append(task)
@@ -154,6 +155,29 @@ def test_a_job_of_two_slots_gets_them_when_both_are_idle(database: Database, fil
 
     assert [training.slots for training in agent._trainings] == [[1], [0, 2]]
     assert [task.rank_devices for task in backend.tasks] == [[], [], ["cpu", "cpu"]]
+
+
+def test_what_blocks_a_backend_keeps_jobs_waiting_and_is_told(database: Database, files: Files) -> None:
+    backend = _Elsewhere()
+    agent = Agent(database, files, backend, [Slot("cpu", 1)], "home", lease_s=30)
+    agent._register()
+    with database.write() as session:
+        dataset = make_dataset(session)
+        dataset.table_path, dataset.table_sha256 = "table", "digest"
+        job = make_job(session, dataset)
+
+    told = []
+    for backend.blocked_by in ("the cluster does not answer", None):
+        agent._claim_what_fits()
+        with database.read() as session:
+            (view,) = jobs.views(session, [jobs.get(session, job.project_id, job.id)], datetime.now(UTC))
+            (worker,) = workers.views(session, job.project_id, workers.page(session, None, 2), datetime.now(UTC))
+        told.append((view.state, worker.state, worker.blocked_by, view.queue and view.queue.blocked_by))
+
+    assert told == [
+        ("queued", "blocked", "the cluster does not answer", ["no worker can start a job: the cluster does not answer"]),
+        ("running", "ready", None, None),
+    ]
 
 
 def _epoch(job_id: str) -> bytes:

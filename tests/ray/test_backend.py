@@ -75,7 +75,7 @@ def run(database: Database, tmp_path: Path) -> Iterator[Run]:
     with StandIn("RUNNING") as ray:
         ray.refusals = 1
         backend = RayBackend(database, RayJobs(ray.address, None), "http://127.0.0.1:1", lease_s=0.5)
-        assert backend.is_ready()
+        assert backend.obstacle() is None
         process = backend.start(make_task(tmp_path).model_copy(update={"device": "cuda:3"}), cohort.claims)
         path = tmp_path / "job_0" / "errand.json"
         until(lambda: bool(ray.jobs))
@@ -152,10 +152,10 @@ def test_a_job_is_lost_when_neither_ray_nor_its_trainer_is_heard_of_for_a_lease(
 
 def test_no_job_is_claimed_for_a_cluster_that_does_not_answer(database: Database) -> None:
     with StandIn() as ray:
-        there = RayBackend(database, RayJobs(ray.address, None), "http://127.0.0.1:1", lease_s=1).is_ready()
-    away = RayBackend(database, RayJobs(ray.address, None), "http://127.0.0.1:1", lease_s=1).is_ready()
+        there = RayBackend(database, RayJobs(ray.address, None), "http://127.0.0.1:1", lease_s=1).obstacle()
+    away = RayBackend(database, RayJobs(ray.address, None), "http://127.0.0.1:1", lease_s=1).obstacle()
 
-    assert (there, away) == (True, False)
+    assert (there, away) == (None, f"the Ray cluster at {ray.address.removeprefix('http://')} does not answer")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -94,3 +94,13 @@ def test_what_is_undefined_of_two_classes_says_why(cells: list[list[int]], reaso
 
 def test_a_class_never_found_makes_the_geometric_mean_nought() -> None:
     assert decisions.measured(np.array([[9, 0], [9, 0]]), 1, 0.95)["g_mean"].value == 0
+
+
+def test_no_correlation_is_rounded_beyond_1() -> None:
+    one, other = np.arange(1, 300)[:, None], np.arange(1, 300)[None, :]
+    perfect = np.zeros((299, 299, 2, 2))
+    perfect[..., 0, 0], perfect[..., 1, 1] = one, other
+
+    found = decisions.decision_metrics(np.concatenate([perfect, perfect[..., ::-1]]))["mcc"]
+
+    assert np.abs(found).max() == 1.0

@@ -14,8 +14,8 @@ class Backend(Protocol):
     def warm_up(self) -> None:
         """Get ready beside everything else, so that the first job does not wait."""
 
-    def is_ready(self) -> bool:
-        """Whether a trainer that is started now would run: as long as none would, no job is claimed."""
+    def obstacle(self) -> str | None:
+        """Return what would keep a trainer that is started now from running: as long as there is something, no job is claimed."""
 
     def start(self, task: TrainerTask, claims: Sequence[Claim]) -> TrainerProcess:
         """Start a trainer of the jobs that were claimed for it, the first of them for all; what is in the way of it ends its pipe."""

@@ -31,8 +31,8 @@ class LocalBackend:
             process.start()
             process.join()
 
-    def is_ready(self) -> bool:
-        return True
+    def obstacle(self) -> str | None:
+        return None
 
     def start(self, task: TrainerTask, claims: Sequence[Claim]) -> TrainerProcess:
         ours, theirs = self._context.Pipe()

@@ -26,7 +26,7 @@ POLL_S = 0.25
 """So often the mail is looked through."""
 
 BEATS_PER_LEASE = 6
-READY_FOR_S = 5.0
+ANSWERED_FOR_S = 5.0
 SUBMIT_S = 60.0
 GRACE_S = 3.0
 """So long a job has to end by itself once nobody listens to it."""
@@ -45,19 +45,16 @@ class RayBackend:
     def __init__(self, database: Database, cluster: RayJobs, api_url: str, lease_s: float) -> None:
         self._database, self._cluster, self._api_url, self._lease_s = database, cluster, api_url, lease_s
         self._runs: list[RayRun] = []
-        self._is_ready, self._asked_at = False, float("-inf")
+        self._answers, self._asked_at = False, float("-inf")
 
     def warm_up(self) -> None:
         """What is warm on the cluster is the cluster's business."""
 
-    def is_ready(self) -> bool:
-        """Whether Ray answered, just now or a few seconds ago."""
-        if time.monotonic() - self._asked_at > READY_FOR_S:
-            was_ready, self._is_ready = self._is_ready, self._cluster.answers()
-            self._asked_at = time.monotonic()
-            if was_ready != self._is_ready:
-                logger.warning("the Ray cluster %s", "answers" if self._is_ready else "does not answer; no job is claimed until it does")
-        return self._is_ready
+    def obstacle(self) -> str | None:
+        """Return that Ray did not answer, just now or a few seconds ago."""
+        if time.monotonic() - self._asked_at > ANSWERED_FOR_S:
+            self._answers, self._asked_at = self._cluster.answers(), time.monotonic()
+        return None if self._answers else f"the Ray cluster at {self._cluster.address} does not answer"
 
     def start(self, task: TrainerTask, claims: Sequence[Claim]) -> TrainerProcess:
         ours, theirs = Pipe()

@@ -32,6 +32,7 @@ class RayJobs:
     """The jobs of the cluster whose dashboard is at `address`."""
 
     def __init__(self, address: str, token: str | None) -> None:
+        self.address = httpx.URL(address).netloc.decode()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._client = httpx.Client(base_url=f"{address}/api", headers=headers, timeout=TIMEOUT_S)
 

@@ -85,7 +85,8 @@ def _why_text(database: duckdb.DuckDBPyConnection, table: Path, source: Source, 
     if "other" not in found:
         return []
     count, first, value = found["other"]
+    are_none = "is no number" if count == 1 else "are no numbers"
     return [
-        f"Column {column} was read as text because {count} of its {counts.present} cells are no numbers, first {shown(value)} on "
+        f"Column {column} was read as text because {count} of its {counts.present} cells {are_none}, first {shown(value)} on "
         f"{source.place(first)}; if that means missing, list it in options.null_values."
     ]

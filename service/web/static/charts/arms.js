@@ -67,8 +67,10 @@ export function heightOf(series, isWhole, goal) {
   if (!isWhole && points.length > 20) {
     const means = points.map((point) => point[MEAN]).sort((one, other) => one - other);
     const cut = means[Math.floor((goal === "max" ? CUT : 1 - CUT) * (means.length - 1))];
-    if (goal === "max") spread[0] = Math.max(spread[0], cut);
-    else spread[1] = Math.min(spread[1], cut);
+    // What a curve comes to is never cut off.
+    const late = series.flatMap(({ points: own }) => own.slice(Math.floor(own.length / 2)).map((point) => point[MEAN]));
+    if (goal === "max") spread[0] = Math.max(spread[0], Math.min(cut, ...late));
+    else spread[1] = Math.min(spread[1], Math.max(cut, ...late));
   }
   return rounded(...spread);
 }
