@@ -82,3 +82,12 @@ test("a closer look leaves the beginning out, on the side where it is worse", ()
   assert.ok(heightOf([falling], false, "min")[1] < 0.2);
   assert.deepEqual(heightOf([], false, "max"), [0, 1]);
 });
+
+test("an arm that stays behind the others is seen to its end", () => {
+  const points = (last) => Array.from({ length: 40 }, (_, index) => [index + 1, last + 1 / (index + 1), last, last + 2, 3]);
+  const [lowest, highest] = heightOf([...[0.1, 0.11, 0.12, 0.13].map((last) => ({ points: points(last) })), { points: points(0.8) }], false, "min");
+
+  assert.ok(lowest <= 0.1);
+  assert.ok(highest >= 0.8 + 1 / 21);
+  assert.ok(highest < 2);
+});

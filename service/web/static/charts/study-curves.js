@@ -113,7 +113,7 @@ class StudyCurves extends Figure {
     const live = this.store.study.phase === "training" ? "Live. " : "";
     const reduced = this.lines().some(({ series }) => series.reduced) ? " Epochs are drawn together, extremes kept." : "";
     const bands = this.hasBands ? ", the band their lowest and highest" : "";
-    return `${live}The line is the mean of an arm's runs${bands}; it is faint where some have stopped early.${reduced}`;
+    return `${live}The line is the mean of an arm's runs${bands}; it is faint where some have stopped early, and its figure is from before that.${reduced}`;
   }
 
   draw(width) {
@@ -176,12 +176,12 @@ class StudyCurves extends Figure {
     return `${line([...up, ...down])}Z`;
   }
 
-  /** Tell each arm's figure at the cursor, or its last one. */
+  /** Tell each arm's figure at the cursor, or the last that all of its runs have. */
   tell() {
     const rows = this.lines()
       .sort((one, other) => this.order.indexOf(one.arm) - this.order.indexOf(other.arm))
       .map(({ arm, series }) => {
-        const point = this.at === null ? series.points.at(-1) : atEpoch(series, this.at);
+        const point = this.at === null ? whole(series)[0].at(-1) ?? series.points.at(-1) : atEpoch(series, this.at);
         return { arm, look: this.looks.get(arm), isShown: this.shown.has(arm), figure: point ? fixed(point[MEAN], 4) : "–" };
       });
     this.legend.show(rows);
