@@ -180,7 +180,8 @@ def test_6_when_no_threshold_does_what_is_asked(cli: CommandLine, finished_job_i
 
 @pytest.mark.parametrize("positive", ["yes", "no"])
 def test_rows_are_counted_for_the_positive_class_wherever_its_label_stands(cli: CommandLine, dataset_id: str, positive: str) -> None:
-    job_id = cli.run("jobs", "submit", dataset_id, "--positive-label", positive, "--epochs", "2", "--wait", "--quiet").stdout.strip()
+    spec = spec_file(cli.folder, evaluation={"positive_label": positive}, training={"max_epochs": 2})
+    job_id = cli.run("jobs", "submit", dataset_id, "--spec", spec, "--wait", "--quiet").stdout.strip()
 
     lines = cli.run("jobs", "operating-point", job_id, "--threshold", "0.5").stdout.splitlines()
     point = json.loads(cli.run("jobs", "operating-point", job_id, "--threshold", "0.5", "-o", "json").stdout)
