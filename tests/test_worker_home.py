@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 WORK = """
-import os, signal, sys, tempfile
+import os, signal, sys
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from workers import home
 
 with home.temporary_files(Path(sys.argv[1])):
-    Path(tempfile.mkdtemp(), "socket").touch()
+    Path(get_temp_dir(), "socket").touch()
     if len(sys.argv) > 2:
         os.kill(os.getpid(), int(sys.argv[2]))
 """

@@ -1,11 +1,10 @@
 """A worker's home: its name, the same at every start on it, and what it leaves behind elsewhere."""
 
-import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 OWNER = "home"
@@ -22,21 +21,21 @@ def identity(home: Path) -> str:
 
 @contextmanager
 def temporary_files(home: Path) -> Iterator[None]:
-    """Keep this process's temporary files, and its children's, in a folder of their own; remove that of a predecessor that was killed.
+    """Let the sockets of this process and its children be found, and remove those that a predecessor left which was killed.
 
-    The folder is in the system's place for such, and the home has a link to it: in a home with a long path no socket could be made. It
-    says whose it is: a copy of a home has a link to what the original uses.
+    They are in a folder of the system's place for such, since in a home with a long path no socket could be made; the home has a link to
+    it. The folder says whose it is: a copy of a home has a link to what the original uses.
     """
     link, owner = home / "temporary", str(home.resolve())
     if link.is_symlink():
         if (link / OWNER).is_file() and (link / OWNER).read_text() == owner:
             shutil.rmtree(link.readlink(), ignore_errors=True)
         link.unlink()
-    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix="counterweight-")
-    (Path(tempfile.tempdir) / OWNER).write_text(owner)
-    link.symlink_to(tempfile.tempdir)
+    # At a regular end it is removed by who made it.
+    folder = Path(get_temp_dir())
+    (folder / OWNER).write_text(owner)
+    link.symlink_to(folder)
     try:
         yield
     finally:
         link.unlink(missing_ok=True)
-        shutil.rmtree(tempfile.tempdir, ignore_errors=True)
