@@ -9,6 +9,7 @@ from counterweight.contracts.problems import FieldError
 
 Schema = Mapping[str, Any]
 LONGEST_ECHO = 60
+LONGEST_NUMBER_BITS = 64
 
 
 def field_errors(errors: Sequence[Any], schema: Schema, prefix: str = "") -> list[FieldError]:
@@ -80,9 +81,17 @@ def _message(error: Any, path: Sequence[str], place: Schema, here: Schema) -> st
         return "this field is required"
     message = str(error["msg"]).removeprefix("Value error, ")
     message = message if len(message) < 500 else f"{message[:500]}…"
-    given = error.get("input")
-    is_told = message.startswith("Input should be") and (given is None or isinstance(given, str | int | float))
-    return f"{message}; this is {_echo(given) if isinstance(given, str) else json.dumps(given)}" if is_told else message
+    given = _told(error.get("input")) if message.startswith("Input should be") else None
+    return message if given is None else f"{message}; this is {given}"
+
+
+def _told(given: object) -> str | None:
+    """Return a value as it is to be shown; None where that would be long."""
+    if isinstance(given, str):
+        return _echo(given)
+    if isinstance(given, int) and given.bit_length() > LONGEST_NUMBER_BITS:
+        return None
+    return json.dumps(given) if given is None or isinstance(given, int | float) else None
 
 
 def _echo(text: str) -> str:

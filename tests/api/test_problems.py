@@ -118,3 +118,21 @@ def test_no_problem_names_a_server_path(api: Api, database: Database, files: Fil
     ]
 
     assert not any(str(files.folder) in answer.text or "source_path" in answer.text for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "told"),
+    [
+        ({"loss": {"kind": "focal", "gamma": -2}}, "/loss/gamma", "this is -2"),
+        ({"priority": "high"}, "/priority", "this is 'high'"),
+        ({"loss": "focal"}, "/loss", 'such as {"kind": "balanced_cross_entropy"}; kind is one of balanced_cross_entropy, balanced_softmax'),
+        ({"training": 3}, "/training", "its fields are max_epochs, batch_size"),
+    ],
+)
+def test_what_is_wrong_in_a_body_is_told_with_its_value_and_what_belongs_there(
+    api: Api, body: dict[str, object], pointer: str, told: str
+) -> None:
+    (error,) = api.post("/api/v1/jobs", json={"dataset_id": "ds_00000000000000000000000000", **body}).json()["errors"]
+
+    assert error["pointer"] == pointer
+    assert told in error["message"]
