@@ -144,7 +144,7 @@ class Agent:
             with self._database.write() as session:
                 agents.block(session, self._id, blocked_by)
             self._blocked_by = blocked_by
-            logger.warning("jobs are claimed again" if blocked_by is None else "%s; no job is claimed until that is over", blocked_by)
+            logger.warning("%s", "jobs are claimed again" if blocked_by is None else f"{blocked_by}; no job is claimed until that is over")
         return blocked_by is None
 
     def _look_when_a_job_may_be_tried_again(self, since: datetime) -> None:
