@@ -176,7 +176,7 @@ def test_what_blocks_a_backend_keeps_jobs_waiting_and_is_told(database: Database
 
     assert told == [
         ("queued", "blocked", "the cluster does not answer", ["no worker can start a job: the cluster does not answer"]),
-        ("running", "ready", None, None),
+        ("running", "ready", None, []),
     ]
 
 
