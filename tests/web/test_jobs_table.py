@@ -1,10 +1,12 @@
 """The table of jobs: filtered, sorted, walked with keys, and its state in the address."""
 
 import re
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, Route, expect
 
 from tests.server import Server
 from tests.web.conftest import PageFactory, World
@@ -30,6 +32,28 @@ def test_typing_a_filter_narrows_the_table_and_stands_in_the_address(open_page: 
     expect(page.get_by_role("searchbox")).to_have_value('labels.team = risk AND metrics."test/average_precision" >= 0')
     page.go_back()
     expect(rows).to_have_count(everything)
+
+
+@pytest.mark.usefixtures("world")
+def test_a_filter_is_kept_though_the_unfiltered_table_is_being_read_again(open_page: PageFactory) -> None:
+    page = open_page("/ui/jobs")
+    late: list[Route] = []
+
+    def hold_back(route: Route) -> None:
+        late.append(route) if "filter" not in route.request.url else route.continue_()
+
+    page.route("**/ui/jobs*", hold_back)
+    with page.expect_request("**/ui/jobs*"):
+        pass
+    page.get_by_role("searchbox").fill("labels.team = risk")
+    expect(page.locator("[data-row]")).to_have_count(1)
+    for route in late:
+        with suppress(PlaywrightError):  # It was not waited for.
+            route.continue_()
+
+    with page.expect_response(re.compile("filter=labels")):
+        pass
+    expect(page.locator("[data-row]")).to_have_count(1)
 
 
 @pytest.mark.usefixtures("world")
