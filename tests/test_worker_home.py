@@ -13,28 +13,30 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from workers import home
 
-with home.temporary_files(Path(sys.argv[1])):
+with home.sockets(Path(sys.argv[1])):
     Path(get_temp_dir(), "socket").touch()
     if len(sys.argv) > 2:
         os.kill(os.getpid(), int(sys.argv[2]))
 """
 
 
-def test_a_copy_of_a_home_leaves_the_temporary_files_of_the_original(tmp_path: Path) -> None:
+def test_a_copy_of_a_home_leaves_the_sockets_of_the_original(tmp_path: Path) -> None:
     original, copy = tmp_path / "original", tmp_path / "copy"
     original.mkdir()
     with subprocess.Popen([sys.executable, "-c", WORK, str(original), str(int(signal.SIGSTOP))]) as running:
-        os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
-        shutil.copytree(original, copy, symlinks=True)
+        try:
+            os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
+            shutil.copytree(original, copy)
 
-        subprocess.run([sys.executable, "-c", WORK, str(copy)], check=True)
+            subprocess.run([sys.executable, "-c", WORK, str(copy)], check=True)
 
-        left = sorted(path.name for path in (original / "temporary").iterdir())
-        running.send_signal(signal.SIGCONT)
-    assert (len(left), left[0], running.returncode) == (2, "home", 0)
+            left = sorted(path.name for path in Path((original / "sockets").read_text()).iterdir())
+        finally:
+            running.send_signal(signal.SIGCONT)
+    assert (left, running.returncode) == (["home", "socket"], 0)
 
 
-def test_temporary_files_of_a_killed_worker_are_gone_when_the_next_has_been(tmp_path: Path) -> None:
+def test_sockets_of_a_killed_worker_are_gone_when_the_next_has_been(tmp_path: Path) -> None:
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
     temporary.mkdir()

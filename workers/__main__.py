@@ -70,7 +70,7 @@ def main() -> int:
     agent = Agent(database, files, backend, slots, name, settings.lease_s, settings.most_in_a_cohort, settings.checkpoint_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: agent.stop())
-    with home.temporary_files(settings.home):
+    with home.sockets(settings.home):
         agent.run()
     database.close()
     lock.close()

@@ -8,7 +8,7 @@ from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 OWNER = "home"
-"""The file in a folder of temporary files that names the home it is of."""
+"""The file in a folder of sockets that names the home it is of."""
 
 
 def identity(home: Path) -> str:
@@ -20,22 +20,22 @@ def identity(home: Path) -> str:
 
 
 @contextmanager
-def temporary_files(home: Path) -> Iterator[None]:
+def sockets(home: Path) -> Iterator[None]:
     """Let the sockets of this process and its children be found, and remove those that a predecessor left which was killed.
 
-    They are in a folder of the system's place for such, since in a home with a long path no socket could be made; the home has a link to
-    it. The folder says whose it is: a copy of a home has a link to what the original uses.
+    They are in a folder of the system's place for such, since in a home with a long path no socket could be made; a file in the home names
+    it. The folder says whose it is: a copy of a home names what the original uses.
     """
-    link, owner = home / "temporary", str(home.resolve())
-    if link.is_symlink():
-        if (link / OWNER).is_file() and (link / OWNER).read_text() == owner:
-            shutil.rmtree(link.readlink(), ignore_errors=True)
-        link.unlink()
+    named, owner = home / "sockets", str(home.resolve())
+    if named.exists():
+        left = Path(named.read_text())
+        if (left / OWNER).is_file() and (left / OWNER).read_text() == owner:
+            shutil.rmtree(left, ignore_errors=True)
     # At a regular end it is removed by who made it.
     folder = Path(get_temp_dir())
     (folder / OWNER).write_text(owner)
-    link.symlink_to(folder)
+    named.write_text(str(folder))
     try:
         yield
     finally:
-        link.unlink(missing_ok=True)
+        named.unlink(missing_ok=True)
