@@ -53,10 +53,13 @@ class Line:
         self._session, self._now = session, now
         workers = session.execute(_LIVING, {"since": now - WORKER_SILENT}).all()
         self.has_workers = bool(workers)
-        working = [(slots, blocked_by) for slots, draining_at, blocked_by in workers if draining_at is None]
-        ready = [slots for slots, blocked_by in working if blocked_by is None]
-        self._obstacles = sorted({blocked_by for _, blocked_by in working if blocked_by is not None})
-        self.hosts = [[Slot(slot.device, slot.gpu_memory_bytes) for slot in slots] for slots in ready]
+        working = [
+            ([Slot(slot.device, slot.gpu_memory_bytes) for slot in slots], blocked_by)
+            for slots, draining_at, blocked_by in workers
+            if draining_at is None
+        ]
+        self.hosts = [host for host, blocked_by in working if blocked_by is None]
+        self._blocked = [(host, blocked_by) for host, blocked_by in working if blocked_by is not None]
         self.slots = [slot for host in self.hosts for slot in host]
         self.loads = {load.project_id: load for load in loads(session)}
         self.can_run = self._can_run()
@@ -106,12 +109,20 @@ class Line:
         """Say what is missing where no host has room for a job, and the one with the most has `most` slots that would do."""
         if not self.has_workers:
             return NO_WORKER
-        if not self.slots:
-            return f"no worker can start a job: {'; '.join(self._obstacles)}" if self._obstacles else ALL_DRAINING
+        obstacles = {
+            blocked_by
+            for host, blocked_by in self._blocked
+            if rooms(slot for slot in host if slot.fits(wish.device, wish.min_gpu_memory_gb)) >= wish.gpus
+        }
+        if obstacles:
+            return f"no worker can start it: {'; '.join(sorted(obstacles))}"
+        connected = [*self.slots, *(slot for host, _ in self._blocked for slot in host)]
+        if not connected:
+            return ALL_DRAINING
         if most > 0:
             kind = "slots" if wish.device == "cpu" else "GPUs"
             return f"no worker with {wish.gpus} {kind} for one job: of those connected, the largest has {most} that would do"
-        largest = max((slot.gpu_bytes or 0 for slot in self.slots if slot.has_gpu), default=None)
+        largest = max((slot.gpu_bytes or 0 for slot in connected if slot.has_gpu), default=None)
         if wish.min_gpu_memory_gb is None:
             return NO_GPU
         found = "none of those connected has a GPU" if largest is None else f"the largest GPU of those connected has {largest / GB:.1f} GB"

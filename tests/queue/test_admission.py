@@ -258,6 +258,22 @@ def test_a_draining_worker_takes_no_more_work(database: Database) -> None:
         assert _view(session, job).blocked_by == [line.ALL_DRAINING]
 
 
+def test_a_blocked_worker_is_what_those_wait_for_whom_it_would_suit(database: Database) -> None:
+    with database.write() as session:
+        dataset, gpu = make_dataset(session), WorkerSlot(device="cuda:0", threads=1, gpu_memory_bytes=24_000_000_000)
+        make_agent(session, beat_at=NOW)
+        agents.block(session, make_agent(session, beat_at=NOW, slots=[gpu]).id, "its cluster does not answer")
+        wishes: list[dict[str, object]] = [{}, {"device": "cuda"}, {"min_gpu_memory_gb": 40}]
+
+        told = [_view(session, make_job(session, dataset, resources=wish)).blocked_by for wish in wishes]
+
+    assert told == [
+        [],
+        ["no worker can start it: its cluster does not answer"],
+        ["no worker with 40 GB: the largest GPU of those connected has 24.0 GB"],
+    ]
+
+
 def test_positions_tell_the_order_in_which_jobs_are_claimed(database: Database) -> None:
     """Over three projects, of which one has something running: what is told before is what then happens."""
     with database.write() as session:

@@ -175,7 +175,7 @@ def test_what_blocks_a_backend_keeps_jobs_waiting_and_is_told(database: Database
         told.append((view.state, worker.state, worker.blocked_by, view.queue and view.queue.blocked_by))
 
     assert told == [
-        ("queued", "blocked", "the cluster does not answer", ["no worker can start a job: the cluster does not answer"]),
+        ("queued", "blocked", "the cluster does not answer", ["no worker can start it: the cluster does not answer"]),
         ("running", "ready", None, []),
     ]
 
