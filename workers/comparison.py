@@ -1,5 +1,6 @@
 """Comparing the arms of a study by the predictions that their jobs left."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from counterweight.statistics.comparing import compare
 from counterweight.statistics.measured import Mismatched, Question, Run
 from counterweight.statistics.outcomes import Outcome
 
+MOST_THREADS = 4
+"""More would wait for each other's memory, and each holds a run."""
+
 
 class UnreadablePredictions(Exception):
     """A run's predictions cannot be read, or are not of the study's classes."""
 
 
 def run(task: ComparisonTask) -> Compared | ComparisonRefused:
-    """Compare the arms, looking at one run after another."""
+    """Compare the arms, looking at a few runs at a time."""
     question = Question(
         metric=task.metric,
         goal=task.goal,
@@ -32,7 +36,7 @@ def run(task: ComparisonTask) -> Compared | ComparisonRefused:
         folds=task.folds,
     )
     try:
-        return Compared(results=compare(question, _runs(task)))
+        return Compared(results=compare(question, _runs(task), min(MOST_THREADS, len(os.sched_getaffinity(0)))))
     except (Mismatched, UnreadablePredictions) as error:
         return ComparisonRefused(detail=str(error))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from counterweight._transport import Query, Transport
 from counterweight.contracts.base import View
@@ -22,8 +23,9 @@ def document(given: BaseModel | str | None, kind: type[BaseModel], fields: dict[
         raise TypeError(f"give a {kind.__name__} or its fields ({', '.join(fields)}), not both")
     if isinstance(given, str):
         return given
-    # Defaults are sent too: a field that names a union's member, such as a loss's `kind`, is one.
-    return (given or kind.model_validate(fields)).model_dump_json()
+    # Fields go as they are, for the server to judge: it says what is wrong with one, and the way out.
+    # The defaults of models are sent too: what names a union's member, such as a loss's `kind`, is one.
+    return given.model_dump_json() if given is not None else to_json(fields, inf_nan_mode="strings").decode()
 
 
 def changes(given: dict[str, Any]) -> str:

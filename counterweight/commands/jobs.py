@@ -27,7 +27,7 @@ from counterweight.commands.options import (
     read_document,
     said,
 )
-from counterweight.commands.outcomes import FailIf, outcome, read_gates
+from counterweight.commands.outcomes import FailIf, check_wait, outcome, read_gates
 from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one
 from counterweight.commands.wording import measured, place_in_words
 
@@ -65,8 +65,7 @@ def submit(
 ) -> None:
     """Queue a training job; with --dry-run, only check it and say what it may need."""
     gates = read_gates(fail_if)
-    if gates and not wait:
-        raise typer.BadParameter("--fail-if judges a finished job: it needs --wait")
+    check_wait("job", gates, wait, dry_run)
     document = read_document(spec, "job")
     document |= said({"dataset_id": dataset_id, "target": target, "exclude": exclude, "name": name, "priority": priority})
     if loss is not None:

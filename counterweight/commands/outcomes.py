@@ -96,6 +96,14 @@ def read_study_gates(texts: Sequence[str] | None) -> StudyGates:
     return StudyGates(UNDECIDED in (texts or ()), read_gates([text for text in texts or () if text != UNDECIDED]))
 
 
+def check_wait(what: str, gates: "Sequence[Gate] | StudyGates", wait: bool, dry_run: bool) -> None:
+    """Refuse options that would go unheeded: a gate on what is not waited for, a wait for what is not made."""
+    if gates and not wait:
+        raise typer.BadParameter(f"--fail-if judges a finished {what}: it needs --wait")
+    if wait and dry_run:
+        raise typer.BadParameter(f"--dry-run makes no {what} to wait for: leave --wait out")
+
+
 def outcome(job: "JobView", gates: Sequence[Gate] = ()) -> int:
     """Return the exit code of a job that is over, saying on standard error which gates it does not pass."""
     return _code(job.state, _faults(gates, job.metrics))

@@ -24,7 +24,7 @@ from counterweight.commands.options import (
     read_value,
     said,
 )
-from counterweight.commands.outcomes import FailStudyIf, read_study_gates, study_outcome
+from counterweight.commands.outcomes import FailStudyIf, check_wait, read_study_gates, study_outcome
 from counterweight.commands.output import Cells, deletion_details, print_details, print_many, print_one
 from counterweight.commands.study_progress import follow, standing
 from counterweight.commands.study_report import print_study
@@ -78,8 +78,7 @@ def compare(
 ) -> None:
     """Train each loss once for each seed, on identical splits, and compare them; with --dry-run, only check it and say what it may need."""
     gates = read_study_gates(fail_if)
-    if gates and not wait:
-        raise typer.BadParameter("--fail-if judges a finished study: it needs --wait")
+    check_wait("study", gates, wait, dry_run)
     document = read_document(spec, "study")
     own = {"name": name, "labels": label_changes(label), "seeds": _seeds(seeds), "metric": metric, "minimum_difference": minimum_difference}
     document |= said(own)

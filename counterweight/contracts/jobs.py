@@ -192,6 +192,13 @@ class QueueView(View):
     blocked_by: list[str] = []
 
 
+class Position(View):
+    """A step of a training, or with `is_refit` of the second one, on training and validation rows, which counts from its own beginning."""
+
+    step: int
+    is_refit: bool = False
+
+
 class AttemptView(View):
     """One try at the job by one worker."""
 
@@ -205,7 +212,9 @@ class AttemptView(View):
 class AttemptRecord(AttemptView):
     """One try at the job by a worker on `host`, how it ended and why, and what was done about it; null while it runs.
 
-    `micro_batch` is how small the parts of a batch came to be, where memory was too little for whole ones.
+    It `began` after the step of the checkpoint that it went on from, or at 0, `reached` the last step that it told of, and `kept` what it
+    had trained up to that of its latest checkpoint. `micro_batch` is how small the parts of a batch came to be, where memory was too
+    little for whole ones.
     """
 
     host: str
@@ -213,6 +222,9 @@ class AttemptRecord(AttemptView):
     outcome: str | None
     detail: str | None
     action: str | None
+    began: Position | None
+    reached: Position | None
+    kept: Position | None
     micro_batch: int | None
 
 

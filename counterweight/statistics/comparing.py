@@ -36,12 +36,12 @@ class _Pair:
     draws: Floats
 
 
-def compare(question: Question, runs: Iterable[Run]) -> StudyResults:
-    """Compare arms by their runs: runs of equal place, and so of equal seed and fold, are paired.
+def compare(question: Question, runs: Iterable[Run], threads: int = 1) -> StudyResults:
+    """Compare arms by their runs, so many at a time: those of equal place, and so of equal seed and fold, are paired.
 
     Mismatched where they were not tested on the same rows.
     """
-    found = measure_runs(question, runs)
+    found = measure_runs(question, runs, threads)
     rows = _leaderboard(question, found)
     order = [index for index, row in rows if row.runs >= FEWEST_RUNS]
     pairs = [_paired(found.standings, first, second) for first, second in combinations(order, 2)]

@@ -1,6 +1,8 @@
 """What is kept of each finished run of a study, while the next is looked at: its metric, the draws of it, and which rows it got right."""
 
+from collections import deque
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,25 +91,32 @@ class Mismatched(ValueError):
     """Two runs were not tested on the same rows."""
 
 
-def measure_runs(question: Question, runs: Iterable[Run]) -> Measured:
-    """Measure runs one after another; Mismatched where those of one fold have not the same rows.
+def measure_runs(question: Question, runs: Iterable[Run], threads: int = 1) -> Measured:
+    """Measure so many runs at a time; Mismatched where those of one fold have not the same rows.
 
     All see the same draws. With folds the rows tell the spread by themselves, and nothing is drawn.
     """
     found = Measured([Standing() for _ in question.arms], len(question.classes))
     weights: PoissonWeights | None = None
-    for run in runs:
-        _check_rows(question, found, run)
-        found.positive = run.outcome.positive
-        if weights is None and question.folds is None:
-            weights = PoissonWeights(len(run.outcome.rows), DRAWS)
-        _measure(question, found.standings[run.arm], run, weights)
+    begun: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        # The next run is read while those before it are measured.
+        for run in runs:
+            _check_rows(question, found, run)
+            found.positive = run.outcome.positive
+            if weights is None and question.folds is None:
+                weights = PoissonWeights(len(run.outcome.rows), DRAWS)
+            found.standings[run.arm].seen += 1
+            begun.append(pool.submit(_measure, question, found.standings[run.arm], run, weights))
+            if len(begun) > threads:
+                begun.popleft().result()
+        for measured in begun:
+            measured.result()
     return found
 
 
 def _measure(question: Question, standing: Standing, run: Run, weights: PoissonWeights | None) -> None:
     outcome = run.outcome
-    standing.seen += 1
     if run.ece is not None:
         standing.errors[run.place] = run.ece
     is_rarest = outcome.labels == question.rarest

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from counterweight.contracts.ids import new_id
+from counterweight.contracts.jobs import Position
 from counterweight.contracts.messages import REFIT_SERIES, Checkpointed
 from service.persistence.tables import Checkpoint, Job, MetricPoint, Series
 
@@ -36,6 +37,11 @@ def record(session: Session, jobs: Sequence[Job], message: Checkpointed, where: 
         job.lost_workers = 0
 
 
+def position(kept: Sequence[Checkpoint]) -> Position:
+    """Return where a job that goes on from the first of these begins."""
+    return Position(step=kept[0].step, is_refit=kept[0].is_refit) if kept else Position(step=0)
+
+
 def newest_first(session: Session, job: Job) -> list[Checkpoint]:
     """Return the checkpoints that a job can go on from."""
     ids = [checkpoint_id for checkpoint_id in (job.checkpoint_id, job.fallback_id) if checkpoint_id is not None]
@@ -46,9 +52,7 @@ def newest_first(session: Session, job: Job) -> list[Checkpoint]:
 
 
 def fall_back(session: Session, job: Job, checkpoint_id: str | None) -> None:
-    """Note from which of its checkpoints a job goes on after all; None where none is of use."""
-    if checkpoint_id == job.checkpoint_id:
-        return
+    """Note that a job does not go on from its latest checkpoint, but from another one; None where none is of use."""
     job.checkpoint_id, job.fallback_id = checkpoint_id, None
     if checkpoint_id is None:
         job.checkpoint_fence = None

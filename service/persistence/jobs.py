@@ -203,6 +203,9 @@ def attempts(job: Job) -> list[AttemptRecord]:
             outcome=attempt.outcome,
             detail=attempt.detail,
             action=attempt.action,
+            began=attempt.began,
+            reached=attempt.reached,
+            kept=attempt.kept,
             micro_batch=attempt.micro_batch,
         )
         for attempt in job.attempts

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, defer, joinedload
 
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import JobState, ResolvedSpec
+from counterweight.contracts.jobs import JobState, Position, ResolvedSpec
 from counterweight.contracts.problems import Problem, problem_type
 from service.domain.admission import GB, Load, in_turn
 from service.domain.cohorts import even_share
@@ -157,9 +157,10 @@ def _claim(session: Session, agent_id: str, best: Job, load: Load, *, on_gpu: bo
             job.progress = None
         job.gpus_held = job.gpus if on_gpu and job.device != "cpu" else 0
     events.move_jobs(session, jobs, "running", f"claimed by {agent_id}", now)
-    _begin_attempts(session, jobs, agent_id, now)
+    kept = checkpoints.newest_first(session, best)
+    _begin_attempts(session, jobs, agent_id, checkpoints.position(kept), now)
     claims = [Claim(job.id, agent_id, job.fence) for job in jobs]
-    return Cohort(claims, jobs, dataset, test, checkpoints.newest_first(session, best))
+    return Cohort(claims, jobs, dataset, test, kept)
 
 
 def _fellows(session: Session, best: Job, load: Load, now: datetime) -> Sequence[Job]:
@@ -194,7 +195,7 @@ def _companions(session: Session, best: Job, most: int, shares: int, now: dateti
     return found
 
 
-def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: datetime) -> None:
+def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, at: Position, now: datetime) -> None:
     # Under its first fence a job was never tried before: there is nothing to forget or to count.
     tried = [job for job in jobs if job.fence > 1]
     before: dict[str, int] = {}
@@ -202,9 +203,9 @@ def _begin_attempts(session: Session, jobs: Sequence[Job], agent_id: str, now: d
         checkpoints.forget_what_follows(session, tried)
         earlier = select(Attempt.job_id, func.count()).where(Attempt.job_id.in_([job.id for job in tried])).group_by(Attempt.job_id)
         before = {job_id: count for job_id, count in session.execute(earlier)}
-    began = {"agent_id": agent_id, "started_at": now}
+    shared = {"agent_id": agent_id, "started_at": now, "began": at}
     inserting.add_rows(
-        session, Attempt, [began | {"job_id": job.id, "number": before.get(job.id, 0) + 1, "fence": job.fence} for job in jobs]
+        session, Attempt, [shared | {"job_id": job.id, "number": before.get(job.id, 0) + 1, "fence": job.fence} for job in jobs]
     )
 
 

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from counterweight.contracts.datasets import TableFacts
 from counterweight.contracts.ids import new_id
-from counterweight.contracts.jobs import Progress
+from counterweight.contracts.jobs import Position, Progress
 from counterweight.contracts.messages import (
+    REFIT_SERIES,
     Cancelled,
     Checkpointed,
     EpochDone,
@@ -29,6 +30,7 @@ from service.persistence import attempts, checkpoints, events, logs, queue
 from service.persistence.tables import Artifact, Attempt, Dataset, FinalMetric, Job, JobEvaluation, MetricPoint, Model, Series
 
 TrainerReport: TypeAlias = PhaseChanged | EpochDone | Log | Resumed | Checkpointed | LastWord
+Heard: TypeAlias = Sequence[tuple[Job, Sequence[TrainerReport]]]
 
 
 def record_jobs(
@@ -41,9 +43,9 @@ def record_jobs(
     jobs = queue.lock_jobs(session, said.keys())
     heard = [(jobs[claim.id], messages) for claim, messages in said.items() if claim.id in jobs]
     present = _attempts(session, jobs.values())
-    _record_resumptions(session, heard)
-    _record_epochs(session, [(job, [message for message in messages if isinstance(message, EpochDone)]) for job, messages in heard])
-    _record_checkpoints(session, heard, checkpoint_folder, now)
+    _record_resumptions(session, heard, present)
+    _record_epochs(session, heard, present)
+    _record_checkpoints(session, heard, present, checkpoint_folder, now)
     for job, messages in heard:
         logs.record(session, job, present[job.id], [message for message in messages if isinstance(message, Log)], now)
         for message in messages:
@@ -84,15 +86,16 @@ def _attempts(session: Session, jobs: Collection[Job]) -> dict[str, Attempt]:
     return {attempt.job_id: attempt for attempt in rows}
 
 
-def _record_resumptions(session: Session, heard: Sequence[tuple[Job, Sequence[TrainerReport]]]) -> None:
+def _record_resumptions(session: Session, heard: Heard, present: Mapping[str, Attempt]) -> None:
     """Note where jobs go on, before all else that was said: what was recorded beyond is deleted, and said again."""
     for job, messages in heard:
         for message in messages:
-            if isinstance(message, Resumed):
+            if isinstance(message, Resumed) and message.checkpoint_id != job.checkpoint_id:
                 checkpoints.fall_back(session, job, message.checkpoint_id)
+                present[job.id].began = checkpoints.position(checkpoints.newest_first(session, job))
 
 
-def _record_checkpoints(session: Session, heard: Sequence[tuple[Job, Sequence[TrainerReport]]], folder: str, now: datetime) -> None:
+def _record_checkpoints(session: Session, heard: Heard, present: Mapping[str, Attempt], folder: str, now: datetime) -> None:
     """Record each checkpoint once for all jobs that it is of."""
     # By the order in which they were said, which is that of each job: the last one is the one to go on from.
     made: dict[str, tuple[Checkpointed, list[Job]]] = {}
@@ -102,6 +105,10 @@ def _record_checkpoints(session: Session, heard: Sequence[tuple[Job, Sequence[Tr
                 made.setdefault(message.file.path, (message, []))[1].append(job)
     for message, jobs in sorted(made.values(), key=lambda one: (one[0].is_refit, one[0].step)):
         checkpoints.record(session, jobs, message, folder, now)
+        for job in jobs:
+            attempt = present[job.id]
+            attempt.kept = Position(step=message.step, is_refit=message.is_refit)
+            attempt.reached = max(attempt.reached or attempt.kept, attempt.kept, key=_in_order)
 
 
 def _record_phase(session: Session, job: Job, attempt: Attempt, message: PhaseChanged, now: datetime) -> None:
@@ -114,19 +121,25 @@ def _record_phase(session: Session, job: Job, attempt: Attempt, message: PhaseCh
         job.loss = message.loss
 
 
-def _record_epochs(session: Session, heard: Sequence[tuple[Job, Sequence[EpochDone]]]) -> None:
+def _in_order(position: Position) -> tuple[bool, int]:
+    return position.is_refit, position.step
+
+
+def _record_epochs(session: Session, heard: Heard, present: Mapping[str, Attempt]) -> None:
+    told = [(job, [message for message in messages if isinstance(message, EpochDone)]) for job, messages in heard]
+    learnt = [(job, epochs) for job, epochs in told if epochs]
     points = [
         {"job_id": job.id, "series": name, "step": epoch.step, "epoch": epoch.epoch, "time": epoch.time, "value": value}
-        for job, epochs in heard
+        for job, epochs in learnt
         for epoch in epochs
         for name, value in epoch.values.items()
     ]
     if points:
         _upsert(session, MetricPoint, points)
-    learnt = [(job, epochs) for job, epochs in heard if epochs]
     _record_series(session, learnt)
     for job, epochs in learnt:
         latest = epochs[-1]
+        present[job.id].reached = Position(step=latest.step, is_refit=REFIT_SERIES in latest.values)
         job.progress = Progress(
             epoch=latest.epoch,
             epochs=latest.epochs,

@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from counterweight.contracts.datasets import ClassShare, Column, DatasetFormat, DatasetKind, DatasetOptions, DatasetState
 from counterweight.contracts.evaluation import Evaluation
-from counterweight.contracts.jobs import JobState, LogLevel, Phase, Progress, Resolved, ResolvedSpec
+from counterweight.contracts.jobs import JobState, LogLevel, Phase, Position, Progress, Resolved, ResolvedSpec
 from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.problems import JobProblem, Problem
 from counterweight.contracts.splits import Part
@@ -342,6 +342,10 @@ class Attempt(Table):
     detail: Mapped[str | None]
     # What was done about how it ended.
     action: Mapped[str | None]
+    # Between which steps it trained, as far as it told, and up to which it is kept.
+    began: Mapped[Position | None] = mapped_column(Stored(Position))
+    reached: Mapped[Position | None] = mapped_column(Stored(Position))
+    kept: Mapped[Position | None] = mapped_column(Stored(Position))
     # How many rows of a batch were taken at once, where memory was too little for all of them.
     micro_batch: Mapped[int | None]
     log_heard: Mapped[int] = mapped_column(default=0)

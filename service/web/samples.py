@@ -26,13 +26,18 @@ def samples_of_study(spec: StudySpec, address: str) -> dict[str, str]:
 
 def _samples(fields: dict[str, Any], method: str, thing: str, command: str, path: str, address: str) -> dict[str, str]:
     body = json.dumps(fields, indent=2)
-    call = "".join(f"    {name}={pformat(value, width=WIDTH, sort_dicts=False)},\n" for name, value in fields.items())
+    call = "".join(f"    {name}={_literal(value, 5 + len(name))},\n" for name, value in fields.items())
     return {
         "Python": f"from counterweight.client import Client\n\n{thing} = Client({address!r}).{method}(\n{call})\n",
         "Command line": f"export COUNTERWEIGHT_URL={quote(address)}\ncat > {thing}.json <<'END'\n{body}\nEND\n"
         f"counterweight {command} --spec {thing}.json --wait\n",
         "curl": f"curl {quote(path)} -H 'Content-Type: application/json' -d {quote(body)}\n",
     }
+
+
+def _literal(value: Any, column: int) -> str:
+    """The value as Python has it, its further lines under its first, which begins in that column."""
+    return pformat(value, width=WIDTH - column, sort_dicts=False).replace("\n", "\n" + " " * column)
 
 
 def asked(spec: Recipe) -> dict[str, Any]:

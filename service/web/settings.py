@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec
+from service.domain import learners
 
 TITLES = {
     "loss": "Loss",
@@ -38,7 +39,9 @@ def settings_of(spec: ResolvedSpec) -> dict[str, list[Setting]]:
 
 
 def _default(name: str, value: BaseModel) -> BaseModel:
-    """What the part would be: of the same kind, so that focal is compared with focal."""
+    """What the part would be: of the same kind, so that focal is compared with focal; what `auto` can become is nobody's wish."""
+    if value in (learners.OF_IMAGES, *learners.OF_TABLES):
+        return value
     default: BaseModel = JobSpec.model_fields[name].default
     if type(default) is type(value) or any(field.is_required() for field in type(value).model_fields.values()):
         return default

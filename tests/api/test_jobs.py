@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from counterweight.contracts.jobs import JobState
+from counterweight.contracts.jobs import JobState, Position
 from service.persistence.database import Database
-from service.persistence.tables import Event, FinalMetric, Job, Series
+from service.persistence.tables import Attempt, Event, FinalMetric, Job, Series
 from tests.api.conftest import Api
 from tests.factories import make_agent, make_dataset, make_job
 
@@ -261,6 +261,23 @@ def test_attempts_tell_how_each_try_ended(api: Api, database: Database) -> None:
 
     assert (attempt["number"], attempt["outcome"]) == (1, "failed")
     assert attempt["ended_at"] is not None
+
+
+@SQLITE
+def test_an_attempt_tells_between_which_steps_it_trained(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, state="failed")
+        session.flush()
+        attempt = session.get_one(Attempt, (job.id, 1))
+        attempt.began, attempt.kept = Position(step=1200), Position(step=7, is_refit=True)
+        attempt.reached = Position(step=30, is_refit=True)
+
+    [told] = api.get(f"/api/v1/jobs/{job.id}/attempts").json()["data"]
+    page = api.get(f"/ui/jobs/{job.id}").text
+
+    assert told["began"] == {"step": 1200, "is_refit": False}
+    assert (told["reached"], told["kept"]) == ({"step": 30, "is_refit": True}, {"step": 7, "is_refit": True})
+    assert '1,200 – refit 30 <span class="faint">kept up to refit 7</span>' in page
 
 
 @SQLITE

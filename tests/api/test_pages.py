@@ -139,6 +139,17 @@ def test_settings_that_are_not_the_default_stand_out(api: Api, database: Databas
 
 
 @SQLITE
+@pytest.mark.parametrize(("members", "is_changed"), [(8, False), (4, True)], ids=["as auto chooses", "as somebody wished"])
+def test_what_auto_chose_does_not_stand_out(api: Api, database: Database, members: int, is_changed: bool) -> None:
+    with database.write() as session:
+        job = make_job(session, learner={"kind": "tabm", "members": members})
+
+    text = api.get(f"/ui/jobs/{job.id}/spec").text
+
+    assert ('<tr class="changed"><td><code>members</code>' in text) == is_changed
+
+
+@SQLITE
 @pytest.mark.parametrize(
     "fields",
     [

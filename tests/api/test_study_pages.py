@@ -1,5 +1,6 @@
 """Pages of studies as the server writes them: what they hold in each state, and that their numbers are the API's."""
 
+import ast
 import json
 import re
 import shlex
@@ -116,9 +117,15 @@ def test_a_study_as_code_is_the_same_study(database: Database) -> None:
     with database.write() as session:
         spec = make_study(session, losses=LOSSES, vary={"training.learning_rate": [0.001, 0.01]}, metric="mcc").spec
 
-    body = shlex.split(samples_of_study(spec, "http://localhost")["curl"])[-1]
-
+    samples = samples_of_study(spec, "http://localhost")
+    body = shlex.split(samples["curl"])[-1]
     assert StudySpec.model_validate(json.loads(body)).model_dump() == spec.model_dump()
+
+    (call,) = [it for it in ast.walk(ast.parse(samples["Python"])) if isinstance(it, ast.Call) and it.keywords]
+    assert {str(it.arg): ast.literal_eval(it.value) for it in call.keywords} == json.loads(body)
+    lines = samples["Python"].splitlines()
+    second = lines[next(at for at, line in enumerate(lines) if line.startswith("    losses=[{")) + 1]
+    assert second.startswith(" " * len("    losses=[") + "{")
 
 
 @SQLITE

@@ -1,7 +1,9 @@
 """The Python client against a real service."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,9 +159,12 @@ def test_what_does_not_exist_is_not_found(client: Client) -> None:
         client.jobs.get("job_00000000000000000000000000")
 
 
-def test_wrong_fields_are_pointed_at(client: Client, dataset_id: str) -> None:
+@pytest.mark.parametrize(("gamma", "as_json"), [(-1, False), (math.nan, False), (-1, True)])
+def test_wrong_fields_are_pointed_at(client: Client, dataset_id: str, gamma: float, *, as_json: bool) -> None:
+    fields: dict[str, Any] = {"dataset_id": dataset_id, "loss": {"kind": "focal", "gamma": gamma}}
+
     with pytest.raises(Invalid) as raised:
-        client.jobs.submit(f'{{"dataset_id": "{dataset_id}", "loss": {{"kind": "focal", "gamma": -1}}}}')
+        client.jobs.submit(json.dumps(fields)) if as_json else client.jobs.submit(**fields)
 
     assert [error.pointer for error in raised.value.errors] == ["/loss/gamma"]
 

@@ -142,9 +142,11 @@ def test_a_job_that_failed_has_failed_whatever_the_gate(cli: CommandLine, datase
 
 
 def test_2_when_a_gate_has_nothing_to_judge(cli: CommandLine, dataset_id: str) -> None:
-    ended = cli.run("jobs", "submit", dataset_id, "--fail-if", "test/mcc<1")
+    unwaited = cli.run("jobs", "submit", dataset_id, "--fail-if", "test/mcc<1")
+    unmade = cli.run("jobs", "submit", dataset_id, "--dry-run", "--wait", "--fail-if", "test/mcc<1")
 
-    assert (ended.returncode, "needs --wait" in ended.stderr) == (2, True)
+    assert (unwaited.returncode, "needs --wait" in unwaited.stderr) == (2, True)
+    assert (unmade.returncode, "leave --wait out" in unmade.stderr) == (2, True)
 
 
 def test_watching_tells_each_step_and_ends_as_the_job_does(cli: CommandLine, dataset_id: str) -> None:

@@ -134,6 +134,7 @@ def test_options_override_a_study_s_file(cli: CommandLine, dataset_id: str) -> N
         (["compare", "{dataset}", "--vary", "learner.width"], "learner.width"),
         (["compare", "{dataset}", "--metric", "accurracy"], "/metric"),
         (["compare", "{dataset}", "--fail-if", "undecided"], "needs --wait"),
+        (["compare", "{dataset}", "--dry-run", "--wait", "--fail-if", "undecided"], "leave --wait out"),
         (["compare", "blobs.csv", "--dry-run"], "datasets upload blobs.csv"),
         (["wait", NO_STUDY, "--fail-if", "decided"], "'decided'"),
     ],

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import pytest
 from counterweight.crashpoints import arm
 from tests.server import Server
 
-SETTINGS = {"workers": "1", "checkpoint_s": "0.1"}
+SETTINGS = {"workers": "1", "checkpoint_s": "0.05"}
 PLAIN = {"kind": "mlp", "numeric_embedding": "none"}
-STEPS = {"max_epochs": 10, "batch_size": 8, "early_stopping": None}
-"""Some 450 steps, so that there are many to be killed at."""
+STEPS = {"max_epochs": 16, "batch_size": 8, "early_stopping": None}
+"""Some 720 steps, so that there are many to be killed at."""
 
 Digits = tuple[dict[str, Any], dict[str, Any], dict[str, str]]
 
@@ -28,12 +29,17 @@ def digits(server: Server, job_id: str) -> Digits:
     return job["metrics"], series, {name: sha256 for name, sha256 in files.items() if name.endswith((".safetensors", ".parquet"))}
 
 
-def kill_trainer(armed: Path, step: int) -> None:
-    """Return once the trainer has died, `step` steps from now, or from the start of the next attempt."""
+def kill_trainer(server: Server, armed: Path, job_id: str, attempt: int, step: int) -> None:
+    """Return once the trainer of a job's attempt has died, `step` steps after it is known that it has made a checkpoint."""
+    until(lambda: [one["kept"] is not None for one in server.read(f"/jobs/{job_id}/attempts")["data"]][attempt - 1 :] == [True])
     arm(armed, "training.step", passes=step)
+    until(lambda: not (armed / "training.step").exists())
+
+
+def until(is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while (armed / "training.step").exists():
-        assert time.monotonic() < deadline, "the step was never taken"
+    while not is_so():
+        assert time.monotonic() < deadline, "there was no checkpoint, or the step was never taken"
         time.sleep(0.02)
 
 
@@ -47,8 +53,8 @@ def test_a_job_whose_trainer_is_killed_at_random_steps_ends_with_the_same_digits
     server.finish(undisturbed)
 
     job_id = server.submit(dataset_id, **spec)
-    for _ in range(2):
-        kill_trainer(armed, source.randrange(120, 200))
+    for attempt in (1, 2):
+        kill_trainer(server, armed, job_id, attempt, source.randrange(50, 130))
     server.finish(job_id)
 
     assert digits(server, job_id) == digits(server, undisturbed)
@@ -64,7 +70,7 @@ def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_dig
 
     job_ids = study_of_eight(server, dataset_id)
     study = f"/studies/{server.read(f'/jobs/{job_ids[0]}')['study_id']}"
-    kill_trainer(armed, source.randrange(100, 150))
+    kill_trainer(server, armed, job_ids[0], 1, source.randrange(50, 130))
     server.wait(f"/jobs/{job_ids[0]}", lambda job: job["state"] == "running" and job["attempt"]["number"] == 2)
     asked = time.monotonic()
     assert server.client.post(f"{study}/pause").status_code == 202
@@ -73,7 +79,7 @@ def test_a_cohort_that_is_paused_resumed_and_twice_killed_ends_with_the_same_dig
     assert time.monotonic() - asked < 10
     assert server.trainers() == []
     assert server.client.post(f"{study}/resume").status_code == 202
-    kill_trainer(armed, source.randrange(25, 75))
+    kill_trainer(server, armed, job_ids[0], 3, source.randrange(25, 75))
     for job_id in job_ids:
         server.finish(job_id)
 

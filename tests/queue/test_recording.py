@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import event, select
 
-from counterweight.contracts.jobs import Environment, Resolved
+from counterweight.contracts.jobs import Environment, Position, Resolved
 from counterweight.contracts.learners import Linear
-from counterweight.contracts.messages import EpochDone, Failed, PhaseChanged
+from counterweight.contracts.messages import REFIT_SERIES, Checkpointed, EpochDone, Failed, PhaseChanged, Resumed, StoredFile
 from service.persistence import agents, attempts, queue, recording
 from service.persistence.database import Database
 from service.persistence.tables import Agent, Attempt, Job, MetricPoint, Series
@@ -66,6 +66,40 @@ def test_the_ledger_tells_in_which_attempt_batches_were_taken_in_parts(database:
         attempts.crash(session, queue.lock(session, Job, claim), 1, "its process ended", NOW)
         queue.claim_cohort(session, "agt_1", ("auto",), NOW + timedelta(days=1))
         assert list(session.scalars(select(Attempt.micro_batch).order_by(Attempt.number))) == [32, None]
+
+
+def test_the_ledger_tells_between_which_steps_an_attempt_trained_and_what_of_it_is_kept(database: Database) -> None:
+    claim = _claimed(database)
+
+    def told(number: int, *messages: recording.TrainerReport) -> list[Position | None]:
+        with database.write() as session:
+            held = session.get_one(Job, claim.id)
+            recording.record_jobs(session, {queue.Claim(held.id, "agt_1", held.fence): messages}, 1, NOW)
+        with database.read() as session:
+            attempt = session.get_one(Attempt, (claim.id, number))
+            return [attempt.began, attempt.reached, attempt.kept]
+
+    def checkpoint(step: int, *, is_refit: bool = False) -> Checkpointed:
+        name = f"{is_refit}.{step}.safetensors"
+        file = StoredFile(name=name, path=name, bytes=1, sha256="0" * 64)
+        return Checkpointed(job_ids=[claim.id], file=file, step=step, is_refit=is_refit)
+
+    def claimed_again() -> None:
+        with database.write() as session:
+            attempts.lose(session, session.get_one(Job, claim.id), "its worker was lost", NOW)
+            assert queue.claim_cohort(session, "agt_1", ("auto",), NOW + timedelta(days=1)) is not None
+
+    refitted = EpochDone(job_id=claim.id, epoch=1, epochs=10, step=4, time=9.0, values={REFIT_SERIES: 0.5})
+    assert told(1) == [Position(step=0), None, None]
+    assert told(1, _epoch(claim.id, 2, 0.5)) == [Position(step=0), Position(step=10), None]
+    assert told(1, checkpoint(12), checkpoint(14)) == [Position(step=0), Position(step=14), Position(step=14)]
+    claimed_again()
+    assert told(2, Resumed(job_id=claim.id, checkpoint_id=None)) == [Position(step=0), None, None]
+    assert told(2, checkpoint(3), _epoch(claim.id, 1, 0.5)) == [Position(step=0), Position(step=5), Position(step=3)]
+    refit = [Position(step=0), Position(step=4, is_refit=True), Position(step=2, is_refit=True)]
+    assert told(2, checkpoint(2, is_refit=True), refitted) == refit
+    claimed_again()
+    assert told(3) == [Position(step=2, is_refit=True), None, None]
 
 
 def test_a_report_under_an_old_fence_writes_nothing(database: Database) -> None:

@@ -15,6 +15,7 @@ from workers.ingest.errors import Unreadable
 from workers.ingest.facts import column_facts, part_classes
 from workers.ingest.formats import ARCHIVES, sniff_format
 from workers.ingest.image_source import for_images, open_images
+from workers.ingest.numbering import numbering_notes
 from workers.ingest.parquet_source import damaged, open_parquet
 from workers.ingest.readings import first_readings
 from workers.ingest.renaming import rename_labels
@@ -97,6 +98,7 @@ def _written(options: DatasetOptions, database: duckdb.DuckDBPyConnection, sourc
             *settling_notes,
             *text_notes,
             *label_notes(classes),
+            *numbering_notes(database, partial, columns, options, target, source.rows),
             *copy_notes(database, partial, columns, options, target, source.rows),
         ],
     )

@@ -44,10 +44,11 @@ def calibrate(subject: Subject, validation: Scored, test: Scored) -> tuple[Way, 
     reason = _why_unfit(subject, validation.labels)
     ways = [raw, corrected]
     refused = []
+    folds = folds_of(validation)
     for kind in KINDS:
         if kind.fits_several_classes or subject.positive is not None:
             try:
-                ways.append(_fitted(subject, better, kind, validation, test))
+                ways.append(_fitted(subject, better, kind, folds, validation, test))
             except Unfit as unfit:
                 refused.append(CalibrationCandidate(kind="fitted", method=kind.method, reason=reason or str(unfit)))
     # Rows that lack a class cannot tell how probable it is: the formula is believed then, if it changes anything.
@@ -78,13 +79,13 @@ def _plain(subject: Subject, base: Base, validation: Scored, test: Scored) -> Wa
     return Way(report, base, Identity(), of_validation, of_validation, of_test)
 
 
-def _fitted(subject: Subject, way: Way, kind: Kind, validation: Scored, test: Scored) -> Way:
+def _fitted(subject: Subject, way: Way, kind: Kind, folds: Ints, validation: Scored, test: Scored) -> Way:
     """Return the way that goes on from another by a fitted calibrator; Unfit when the rows allow none."""
     labels, fit = validation.labels, kind.fit
     rarest = np.bincount(labels, minlength=len(subject.classes)).min()
     if len(labels) < kind.fewest_rows or rarest < kind.fewest_rows_of_a_class:
         raise Unfit("too_few")
-    folds, apart = folds_of(validation), np.empty_like(way.validation)
+    apart = np.empty_like(way.validation)
     for fold in range(FOLDS):
         apart[folds == fold] = apply(fit(way.validation[folds != fold], labels[folds != fold]), way.validation[folds == fold])
     calibrator = fit(way.validation, labels)

@@ -234,6 +234,8 @@ class _Course:
         validated = dict(
             zip(going_on, self._ranks.told(lambda: [self._validated(judged[place], place) for place in going_on]), strict=True)
         )
+        # After word of everyone's epoch: whoever hears of an end may take long over it.
+        ended: list[Trained] = []
         for place, member in enumerate(self._stack):
             if member not in self.active:
                 continue
@@ -252,7 +254,9 @@ class _Course:
                 self.active.discard(member)
                 parameters, terms = self._best.pop(member)
                 since = self._deferred_from.get(member)
-                yield Trained(member, parameters, watch.best_epoch, terms, None if (since or math.inf) > watch.best_epoch else since)
+                since = None if (since or math.inf) > watch.best_epoch else since
+                ended.append(Trained(member, parameters, watch.best_epoch, terms, since))
+        yield from ended
 
     def _judged(self) -> NDArray[np.floating]:
         """Return each place's logits (places, N, C) of the validation rows, or where there are none, its parameters."""
