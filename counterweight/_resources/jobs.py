@@ -14,7 +14,7 @@ from counterweight.contracts.artifacts import ArtifactView
 from counterweight.contracts.deletions import Deletion
 from counterweight.contracts.evaluation import Evaluation, OperatingPoint
 from counterweight.contracts.events import EventView, ProgressView
-from counterweight.contracts.jobs import JobPlan, JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
+from counterweight.contracts.jobs import AttemptRecord, JobPlan, JobSpec, JobView, LogLine, LogPage, MetricsView, Transition
 from counterweight.contracts.pages import Page
 from counterweight.contracts.problems import Problem, problem_type
 from counterweight.errors import NotFound
@@ -157,3 +157,7 @@ class Jobs:
     def transitions(self, job_id: str) -> Sequence[Transition]:
         """Return the job's changes of state, oldest first."""
         return self._transport.get(f"/jobs/{job_id}/transitions", Page[Transition]).data
+
+    def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
+        """Return every try at the job, oldest first: who made it, between which steps, how it ended and what was done about that."""
+        return self._transport.get(f"/jobs/{job_id}/attempts", Page[AttemptRecord]).data

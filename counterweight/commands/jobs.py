@@ -196,7 +196,7 @@ def delete(job_id: str, dry_run: DryRun = False, output: Output = "table", quiet
         print_one(client.jobs.delete(job_id, dry_run=dry_run), output, quiet, deletion_details)
 
 
-for command in (results.logs, results.artifacts, results.download, results.operating_point):
+for command in (results.logs, results.attempts, results.artifacts, results.download, results.operating_point):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""What a job leaves: its log, its files, and what any threshold does with its model."""
+"""What a job leaves: its log, the tries at it, its files, and what any threshold does with its model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from counterweight.commands.wording import measured
 if TYPE_CHECKING:
     from counterweight.contracts.artifacts import ArtifactView
     from counterweight.contracts.evaluation import Confusion, OperatingPoint, Spread, ThresholdChoice
-    from counterweight.contracts.jobs import LogLine
+    from counterweight.contracts.jobs import AttemptRecord, LogLine, Position
 
 
 def logs(
@@ -30,6 +30,18 @@ def logs(
         print_lines(told, "table" if quiet else output, _message if quiet else _log_line)
         code = outcome(client.jobs.get(job_id)) if follow else SUCCEEDED
     raise typer.Exit(code)
+
+
+def attempts(
+    job_id: str, output: Output = "table", quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print numbers only.")] = False
+) -> None:
+    """List every try at a job: who made it, between which steps, how it ended and what was done about that."""
+    with connect() as client:
+        found = client.jobs.attempts(job_id)
+    if quiet:
+        print_lines(found, "table", lambda attempt: str(attempt.number))
+    else:
+        print_rows(found, output, _attempt_row)
 
 
 def artifacts(
@@ -143,6 +155,25 @@ def _file_row(artifact: "ArtifactView") -> Cells:
         "type": artifact.media_type,
         "sha256": artifact.sha256,
     }
+
+
+def _attempt_row(attempt: "AttemptRecord") -> Cells:
+    began, reached, kept = (_step(position) for position in (attempt.began, attempt.reached, attempt.kept))
+    return {
+        "no.": str(attempt.number),
+        "host": attempt.host,
+        "device": attempt.device or "",
+        "started": f"{attempt.started_at:%Y-%m-%d %H:%M:%S}",
+        "steps": f"{began} to {reached}" if reached else "",
+        "kept": kept,
+        "outcome": attempt.outcome or "running",
+        "why": attempt.detail or "",
+        "then": attempt.action or "",
+    }
+
+
+def _step(position: "Position | None") -> str:
+    return "" if position is None else f"{'refit ' if position.is_refit else ''}{position.step}"
 
 
 def _log_line(line: "LogLine") -> str:

@@ -10,7 +10,7 @@ import pytest
 from counterweight.client import Client
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.events import EventView
-from counterweight.contracts.jobs import JobSpec, JobView, Training
+from counterweight.contracts.jobs import JobSpec, JobView, Position, Training
 from counterweight.contracts.losses import Focal
 from counterweight.errors import Conflict, Invalid, NotFound, WaitTimeout
 from tests.client.scripted import Answer, scripted
@@ -50,6 +50,9 @@ def test_a_job_goes_from_submission_to_its_evaluation(client: Client, dataset_id
     assert client.jobs.evaluation(job.id).splits["test"].metrics["average_precision"] == job.metrics["test/average_precision"]
     assert {series.name: series.count for series in client.jobs.metrics(job.id, names="train/loss").series} == {"train/loss": 2}
     assert [change.to_state for change in client.jobs.transitions(job.id)] == ["queued", "running", "succeeded"]
+    (attempt,) = client.jobs.attempts(job.id)
+    last = client.jobs.metrics(job.id, names="train/loss").series[0].points[-1]
+    assert (attempt.outcome, attempt.began, attempt.reached) == ("succeeded", Position(step=0), Position(step=last[0]))
 
 
 def test_a_whole_spec_can_be_submitted(client: Client, dataset_id: str) -> None:

@@ -128,10 +128,12 @@ def test_jobs_are_listed_tried_again_changed_and_deleted_from_the_command_line(c
     quiet("jobs", "update", second, "--name", "cli-b", "--label", "set=cli", "--priority", "7")
     quiet("jobs", "update", first, "--label", "set=cli", "--label", "never=")
     listed = quiet("jobs", "list", "--filter", "labels.set = cli", "--sort", "-name")
+    tries = cli.run("jobs", "attempts", first)
     asked = cli.run("jobs", "delete", first, "--dry-run")
     quiet("jobs", "delete", first)
 
     assert listed == [second, first]
+    assert "its model was published" in tries.stdout
     assert "would go" in asked.stdout
     assert quiet("jobs", "list", "--filter", "labels.set = cli") == [second]
     assert cli.run("jobs", "update", second, "--label", "nonsense").returncode == 2
