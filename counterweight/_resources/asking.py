@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from counterweight._transport import Query, Transport
-from counterweight.contracts.base import View
+from counterweight.contracts.base import View, said
 from counterweight.contracts.pages import Page
 
 Item = TypeVar("Item", bound=View)
@@ -20,12 +20,12 @@ PAGE_SIZE = 200
 def document(given: BaseModel | str | None, kind: type[BaseModel], fields: dict[str, Any]) -> str:
     """Return the JSON of what the caller gave in one of the ways it can be given."""
     if given is not None and fields:
-        raise TypeError(f"give a {kind.__name__} or its fields ({', '.join(fields)}), not both")
+        by_name = ", dataset_id=…" if "dataset_id" in kind.model_fields and isinstance(given, str) else ""
+        raise TypeError(f"give a {kind.__name__} or its fields ({', '.join(fields)}{by_name}), not both")
     if isinstance(given, str):
         return given
     # Fields go as they are, for the server to judge: it says what is wrong with one, and the way out.
-    # The defaults of models are sent too: what names a union's member, such as a loss's `kind`, is one.
-    return given.model_dump_json() if given is not None else to_json(fields, inf_nan_mode="strings").decode()
+    return to_json(said(fields if given is None else given), inf_nan_mode="strings").decode()
 
 
 def changes(given: dict[str, Any]) -> str:

@@ -156,6 +156,23 @@ def resume(study_id: str, output: Output = "table", quiet: Quiet = False) -> Non
 
 
 @app.command()
+def retry(
+    study_id: str,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the study is over; the exit code tells how.")] = False,
+    timeout: TimeoutS = None,
+    output: Output = "table",
+    quiet: Quiet = False,
+) -> None:
+    """Train anew what failed or was cancelled of a study that is over, and compare again."""
+    with connect() as client:
+        study = client.studies.retry(study_id)
+        if wait:
+            study = follow(client, study.id, timeout, quiet)
+    print_study(study, output, quiet)
+    raise typer.Exit(study_outcome(study, read_study_gates(None)) if wait else SUCCEEDED)
+
+
+@app.command()
 def update(
     study_id: str,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,

@@ -167,7 +167,12 @@ def _options(text: str) -> Any:
     try:
         return parse_json(text.encode("utf-8", "surrogatepass"))
     except ServiceError as error:
-        raise wrong_field("/options", "invalid", f'`options` is JSON, such as {{"target": "fraud"}}: {error.detail}') from None
+        raise wrong_field("/options", "invalid", f'`options` is JSON, such as {{"target": "fraud"}}: {error.detail}{_cut(text)}') from None
+
+
+def _cut(text: str) -> str:
+    """Say how to send whole what curl's `-F` has cut at a semicolon, such as that of a delimiter."""
+    return "; curl's -F ends a value at a semicolon: send it by --form-string" if text.endswith('"') and text.count('"') % 2 else ""
 
 
 def _keep(service: Service, caller: Caller, key: str | None, incoming: Incoming, name: str, options: DatasetOptions) -> Answer:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from counterweight.contracts.datasets import DatasetOptions, TableFacts
+from counterweight.contracts.evaluation import EvaluationOptions
 from counterweight.contracts.images import IMAGE_COLUMN
 from counterweight.contracts.jobs import JobSpec, ResolvedSpec, Resources, Training
-from counterweight.contracts.learners import ConcreteLearner, Linear, Tabm
+from counterweight.contracts.learners import Auto, ConcreteLearner, Linear, Tabm
 from counterweight.contracts.loss_resolution import LossAnswer, LossQuestion, ResolvedLoss, resolve_loss
 from counterweight.contracts.splits import ColumnSplit, column_of
 from counterweight.contracts.terms import ClassCounts, LossMismatch
@@ -48,7 +49,6 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
     target = _target(spec, facts)
     spec = spec.model_copy(update={"target": target, "exclude": _exclude(spec, facts, chosen, target)})
     learner = settled_learner(spec, facts)
-    spec = spec.model_copy(update={"training": _training(spec.training, learner)})
     positive, counts = _classes(spec, facts)
     loss = _resolved_loss(spec, counts)
     check_columns_told_of(spec, facts, target)
@@ -63,10 +63,25 @@ def settle(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices) -> tuple[Re
         "name": spec.name or f"{spec.loss.kind} on {chosen.name}"[:200].rstrip(),
         "target": target,
         "learner": learner,
-        "training": spec.training.model_copy(update={"batch_size": spec.training.batch_size or _batch_size(int(counts.total))}),
+        "training": _training(spec.training, learner, int(counts.total)),
         "evaluation": spec.evaluation.model_copy(update={"positive_label": positive}),
     }
     return ResolvedSpec(**settled), loss
+
+
+def usual(spec: ResolvedSpec, facts: TableFacts) -> ResolvedSpec:
+    """Return the job as it would be if nothing had been said of its learner, its evaluation and its training.
+
+    What of the training depends on the learner or the optimizer is as this job's own have it.
+    """
+    positive, counts = _classes(spec.model_copy(update={"evaluation": EvaluationOptions()}), facts)
+    training = _training(Training(optimizer=spec.training.optimizer), spec.learner, int(counts.total))
+    settled = {
+        "learner": settled_learner(spec.model_copy(update={"learner": Auto()}), facts),
+        "training": training.model_copy(update={"optimizer": Training().optimizer}),
+        "evaluation": EvaluationOptions(positive_label=positive),
+    }
+    return spec.model_copy(update=settled)
 
 
 def answer(question: LossQuestion, facts: TableFacts, chosen: DatasetChoices) -> LossAnswer:
@@ -168,9 +183,9 @@ def _exclude(spec: JobSpec, facts: TableFacts, chosen: DatasetChoices, target: s
     return excluded
 
 
-def _training(told: Training, learner: ConcreteLearner) -> Training:
-    """Return the training's settings with what depends on the learner, or on another setting, filled in."""
-    after: dict[str, object] = {}
+def _training(told: Training, learner: ConcreteLearner, rows: int) -> Training:
+    """Return the training's settings with what depends on the learner, on the training rows, or on another setting, filled in."""
+    after: dict[str, object] = {"batch_size": told.batch_size or _batch_size(rows)}
     if told.optimizer == "sgd" and "learning_rate" not in told.model_fields_set:
         after["learning_rate"] = SGD_LEARNING_RATE
     stopping = told.early_stopping

@@ -10,7 +10,7 @@ from counterweight.contracts.ids import new_id
 from counterweight.contracts.jobs import JobView
 from service.api.bodies import StrictRoute
 from service.api.dependencies import After, Reader, ReadSession, Submitter, WriteSession, now
-from service.domain import filters, sorting
+from service.domain import filters, sorting, submission
 from service.domain.errors import Invalid, NotFound
 from service.persistence import artifacts, datasets, jobs, logs
 from service.persistence.tables import Job
@@ -87,7 +87,9 @@ def show_evaluation(request: Request, caller: Reader, session: ReadSession, job_
 def show_spec(request: Request, caller: Reader, session: ReadSession, job_id: str) -> Response:
     """What was asked for, what of it is not the default, and the same as code."""
     job = jobs.get(session, caller.project_id, job_id)
-    return _page(request, session, job, "job_spec.html", groups=settings_of(job.spec), samples=samples_of(job.spec, address(request)))
+    usual = submission.usual(job.spec, datasets.facts(job.dataset))
+    samples = samples_of(job.spec, usual, address(request))
+    return _page(request, session, job, "job_spec.html", groups=settings_of(job.spec, usual), samples=samples)
 
 
 @router.get("/{job_id}/log")

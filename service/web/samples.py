@@ -11,9 +11,9 @@ from counterweight.contracts.studies import StudySpec
 WIDTH = 100
 
 
-def samples_of(spec: ResolvedSpec, address: str) -> dict[str, str]:
-    """Return the submission of this job in each language; what is the default is left out."""
-    return _samples(asked(spec), "jobs.submit", "job", "jobs submit", f"{address}/api/v1/jobs", address)
+def samples_of(spec: ResolvedSpec, usual: ResolvedSpec | None, address: str) -> dict[str, str]:
+    """Return the submission of this job in each language; what is the default, or would be chosen so again, is left out."""
+    return _samples(asked(spec, usual), "jobs.submit", "job", "jobs submit", f"{address}/api/v1/jobs", address)
 
 
 def samples_of_study(spec: StudySpec, address: str) -> dict[str, str]:
@@ -40,8 +40,11 @@ def _literal(value: Any, column: int) -> str:
     return pformat(value, width=WIDTH - column, sort_dicts=False).replace("\n", "\n" + " " * column)
 
 
-def asked(spec: Recipe) -> dict[str, Any]:
-    """The fields that were not left to the service, as JSON; a union tells its kind even where that is the default."""
+def asked(spec: Recipe, usual: ResolvedSpec | None = None) -> dict[str, Any]:
+    """The fields that were not left to the service, as JSON; a union tells its kind even where that is the default.
+
+    Of the training those that differ from `usual`, which the service would choose: that may be another than a field's own default.
+    """
     fields: dict[str, Any] = {}
     for name, value in spec.model_dump(mode="json", exclude_defaults=True).items():
         kind = getattr(getattr(spec, name), "kind", None)
@@ -51,4 +54,10 @@ def asked(spec: Recipe) -> dict[str, Any]:
             value["threshold"] = {"policy": spec.evaluation.threshold.policy, **value["threshold"]}
         if value not in ({}, []):
             fields[name] = value
+    if usual is not None:
+        ours, theirs = spec.training.model_dump(mode="json"), usual.training.model_dump(mode="json")
+        wanted = {name: value for name, value in ours.items() if value != theirs[name]}
+        fields = {**fields, "training": wanted}
+        if not wanted:
+            del fields["training"]
     return fields

@@ -1,5 +1,6 @@
 """Jobs over HTTP: submitting, showing, listing, cancelling."""
 
+import re
 from typing import Any
 
 import pytest
@@ -278,6 +279,56 @@ def test_an_attempt_tells_between_which_steps_it_trained(api: Api, database: Dat
     assert told["began"] == {"step": 1200, "is_refit": False}
     assert (told["reached"], told["kept"]) == ({"step": 30, "is_refit": True}, {"step": 7, "is_refit": True})
     assert '1,200 – refit 30 <span class="faint">kept up to refit 7</span>' in page
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("outcome", "kept", "told"),
+    [
+        (None, None, ""),
+        (None, Position(step=300), ' <span class="faint">kept up to 300</span>'),
+        ("crashed", Position(step=415), ' <span class="faint">kept up to 415</span>'),
+        ("crashed", None, ' <span class="faint">nothing kept</span>'),
+        ("succeeded", Position(step=300), ""),
+        ("succeeded", None, ""),
+    ],
+)
+def test_an_attempt_tells_what_is_kept_unless_it_succeeded(
+    api: Api, database: Database, outcome: str | None, kept: Position | None, told: str
+) -> None:
+    with database.write() as session:
+        job = make_job(session, state="failed")
+        session.flush()
+        attempt = session.get_one(Attempt, (job.id, 1))
+        attempt.reached, attempt.kept, attempt.outcome = Position(step=415), kept, outcome
+
+    assert f'<td class="steps">0 – 415{told}</td>' in re.sub(r"\s*\n\s*", "", api.get(f"/ui/jobs/{job.id}").text)
+
+
+@SQLITE
+@pytest.mark.parametrize(
+    ("value", "refit", "shown", "told"),
+    [
+        (0.25, False, "0.250", "of the model that was kept"),
+        (0.25, True, "0.250", "before it was trained again"),
+        (None, False, "—", "of the model"),
+    ],
+)
+def test_pages_show_the_validation_metric_of_the_model_that_was_kept(
+    api: Api, database: Database, value: float | None, refit: bool, shown: str, told: str
+) -> None:
+    with database.write() as session:
+        job = make_job(session, state="succeeded", training={"refit": refit})
+        session.flush()
+        name = "validation/average_precision"
+        session.add(Series(job_id=job.id, name=name, value=0.5, best=0.75, best_epoch=4, goal="max"))
+        session.add(FinalMetric(job_id=job.id, name=name, value=value))
+
+    row, tile = api.get("/ui/jobs").text, api.get(f"/ui/jobs/{job.id}").text
+
+    assert f'<span class="{"value" if value else "missing"}">{shown}</span></td>' in row
+    assert "0.750" not in row
+    assert f'<span class="big">{shown}</span> <span class="faint">{told}' in tile
 
 
 @SQLITE

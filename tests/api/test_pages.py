@@ -8,11 +8,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from counterweight.contracts.jobs import JobSpec
+from counterweight.contracts.jobs import JobSpec, ResolvedSpec
 from counterweight.contracts.workers import WorkerSlot
 from counterweight.settings import ServerSettings
 from service.api.app import make_app
-from service.persistence import keys
+from service.domain.submission import DatasetChoices, settle, usual
+from service.persistence import datasets, keys
 from service.persistence.database import Database
 from service.persistence.files import Files
 from service.persistence.tables import DEFAULT_PROJECT
@@ -139,14 +140,36 @@ def test_settings_that_are_not_the_default_stand_out(api: Api, database: Databas
 
 
 @SQLITE
-@pytest.mark.parametrize(("members", "is_changed"), [(8, False), (4, True)], ids=["as auto chooses", "as somebody wished"])
-def test_what_auto_chose_does_not_stand_out(api: Api, database: Database, members: int, is_changed: bool) -> None:
+@pytest.mark.parametrize(
+    ("fields", "stand_out"),
+    [
+        ({}, []),
+        ({"learner": {"kind": "tabm", "members": 4}}, ["members"]),
+        ({"learner": {"kind": "linear"}}, ["kind"]),
+        ({"learner": {"kind": "mlp", "numeric_embedding": "none"}}, ["kind", "numeric_embedding"]),
+        ({"training": {"early_stopping": None}}, ["early_stopping"]),
+        ({"training": {"early_stopping": {"metric": "average_precision"}}}, ["early_stopping.metric"]),
+        ({"training": {"optimizer": "sgd"}}, ["optimizer"]),
+        ({"training": {"optimizer": "sgd", "learning_rate": 0.003}}, ["learning_rate", "optimizer"]),
+        ({"training": {"batch_size": 48, "precision": "float32"}}, ["batch_size", "precision"]),
+        ({"resources": {"device": "cpu"}, "evaluation": {"positive_label": "good"}}, ["device", "positive_label"]),
+    ],
+    ids=["nothing", "members", "linear", "mlp", "no stopping", "its metric", "sgd", "sgd's rate", "batch", "evaluation"],
+)
+def test_what_was_asked_for_stands_out_and_its_code_is_the_same_job(
+    api: Api, database: Database, fields: dict[str, object], stand_out: list[str]
+) -> None:
     with database.write() as session:
-        job = make_job(session, learner={"kind": "tabm", "members": members})
+        dataset = make_dataset(session, classes={"good": 900, "bad": 100})
+        facts, choices = datasets.facts(dataset), DatasetChoices.of(dataset.name, dataset.options)
+        spec, _ = settle(JobSpec.model_validate({"dataset_id": dataset.id, **fields}), facts, choices)
+        job = make_job(session, dataset, **{name: getattr(spec, name) for name in ResolvedSpec.model_fields if name != "name"})
 
-    text = api.get(f"/ui/jobs/{job.id}/spec").text
+    page = api.get(f"/ui/jobs/{job.id}/spec").text
+    again, _ = settle(JobSpec.model_validate(asked(job.spec, usual(job.spec, facts))), facts, choices)
 
-    assert ('<tr class="changed"><td><code>members</code>' in text) == is_changed
+    assert sorted(re.findall(r'<tr class="changed"><td><code>([\w.]+)</code>', page)) == stand_out
+    assert again.model_dump(exclude={"name"}) == job.spec.model_dump(exclude={"name"})
 
 
 @SQLITE
@@ -165,7 +188,7 @@ def test_the_code_of_a_job_asks_for_the_same_job(database: Database, fields: dic
     again = JobSpec.model_validate(asked(spec))
 
     assert again.model_dump() == spec.model_dump()
-    shell = shlex.split(samples_of(spec, "http://localhost")["curl"])
+    shell = shlex.split(samples_of(spec, None, "http://localhost")["curl"])
     assert json.loads(shell[-1]) == asked(spec)
 
 

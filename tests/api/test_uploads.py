@@ -218,3 +218,12 @@ def test_a_form_may_arrive_in_any_pieces(api: Api, files: Files, chunk: int) -> 
 
     assert answer.status_code == 202
     assert [path.read_bytes() for path in stored(files)] == [content]
+
+
+@SQLITE
+def test_options_that_curl_has_cut_tell_how_to_send_them_whole(api: Api) -> None:
+    answer = api.upload(CSV, options='{"target": "label", "delimiter": "')
+
+    assert answer.status_code == 422
+    assert "--form-string" in answer.json()["detail"]
+    assert "--form-string" not in api.upload(CSV, options="{target}").json()["detail"]

@@ -10,8 +10,9 @@ import pytest
 from counterweight.client import Client
 from counterweight.contracts.datasets import DatasetOptions
 from counterweight.contracts.events import EventView
-from counterweight.contracts.jobs import JobSpec, JobView, Position, Training
+from counterweight.contracts.jobs import EarlyStopping, JobSpec, JobView, Position, Training
 from counterweight.contracts.losses import Focal
+from counterweight.contracts.splits import StratifiedSplit
 from counterweight.errors import Conflict, Invalid, NotFound, WaitTimeout
 from tests.client.scripted import Answer, scripted
 from tests.tables_of_numbers import two_blobs
@@ -61,6 +62,22 @@ def test_a_whole_spec_can_be_submitted(client: Client, dataset_id: str) -> None:
     job = client.jobs.submit(spec)
 
     assert (job.name, job.spec.loss, job.spec.training.seed) == ("whole", Focal(gamma=1.5), 7)
+
+
+@pytest.mark.parametrize("way", ["fields", "models", "spec"])
+def test_what_a_model_leaves_out_is_the_service_s_to_choose(client: Client, dataset_id: str, way: str) -> None:
+    training: dict[str, Any] = {"max_epochs": 2, "optimizer": "sgd"}
+    stopping: dict[str, Any] = {"patience": 7}
+    split: dict[str, Any] = {"kind": "stratified", "validation": 0.1}
+    if way == "fields":
+        plan = client.jobs.plan(dataset_id=dataset_id, split=split, training={**training, "early_stopping": stopping})
+    else:
+        typed = Training(**training, early_stopping=EarlyStopping(**stopping))
+        parts: dict[str, Any] = {"dataset_id": dataset_id, "split": StratifiedSplit(**split), "training": typed}
+        plan = client.jobs.plan(**parts) if way == "models" else client.jobs.plan(JobSpec(**parts))
+
+    assert plan.spec.training.learning_rate == 0.1
+    assert plan.spec.training.early_stopping == EarlyStopping(metric="log_loss", patience=7)
 
 
 def test_lists_run_over_pages(client: Client, dataset_id: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ def test_a_file_is_uploaded_and_compared_on(cli: CommandLine) -> None:
     assert (poor.returncode, poor.stderr.count("Gate failed")) == (6, 2)
 
 
-@pytest.mark.parametrize("command", ["show", "wait", "cancel", "delete"])
+@pytest.mark.parametrize("command", ["show", "wait", "cancel", "retry", "delete"])
 def test_4_when_there_is_no_such_study(cli: CommandLine, command: str) -> None:
     ended = cli.run("studies", command, NO_STUDY)
 
@@ -218,7 +218,9 @@ def test_124_then_3_when_a_study_is_waited_for_too_shortly_and_then_cancelled(cl
     waited = cli.run("studies", "wait", endless_id, "--timeout", "0.2")
     cancelled = cli.run("studies", "cancel", endless_id, "--quiet")
     ended = cli.run("studies", "wait", endless_id)
+    again = cli.run("studies", "retry", endless_id, "-o", "json")
 
+    assert (again.returncode, json.loads(again.stdout)["state"]) == (0, "running"), again.stderr
     assert (waited.returncode, cancelled.returncode, ended.returncode) == (124, 0, 3)
     assert cancelled.stdout == f"{endless_id}\n"
     assert "cancelled, 4 jobs: 4 cancelled" in ended.stdout

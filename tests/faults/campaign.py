@@ -95,8 +95,14 @@ def shots(seed: int) -> list[list[Shot]]:
         lanes[0 if point.startswith("upload") else 2].append(Shot(point, what))
     for lane in lanes:
         source.shuffle(lane)
-    # With the first seed each goes off when it is reached first; with others later, at other work.
-    return [[Shot(shot.point, shot.what, source.randrange(4) if seed else 0) for shot in lane] for lane in lanes]
+    return [[Shot(shot.point, shot.what, _passes(shot.point, seed, source)) for shot in lane] for lane in lanes]
+
+
+def _passes(point: str, seed: int, source: random.Random) -> int:
+    """With the first seed each goes off when it is reached first; with others later, at other work, but for those reached by a death alone:
+    `fire` causes one of these for each."""
+    passes = source.randrange(4)
+    return passes if seed and point not in (*ON_START, ON_SILENCE) else 0
 
 
 class Second:
