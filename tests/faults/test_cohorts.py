@@ -93,7 +93,10 @@ def test_a_worker_killed_with_a_cohort_loses_none_of_it(server: Server, dataset_
 
 
 def test_a_cancelled_member_leaves_and_the_others_go_on(server: Server, dataset_id: str) -> None:
-    first, other, last = _submit_while_busy(server, dataset_id, [{"training": LONG | {"seed": seed}} for seed in range(3)])
+    # Long enough that a cancel on word of the first epochs comes long before the last, on a fast machine too.
+    first, other, last = _submit_while_busy(
+        server, dataset_id, [{"training": LONG | {"seed": seed, "max_epochs": 100}} for seed in range(3)]
+    )
     server.wait(f"/jobs/{other}", lambda job: job["progress"] is not None)
 
     assert server.client.post(f"/jobs/{other}/cancel").status_code == 202
