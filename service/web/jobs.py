@@ -87,7 +87,10 @@ def show_evaluation(request: Request, caller: Reader, session: ReadSession, job_
 def show_spec(request: Request, caller: Reader, session: ReadSession, job_id: str) -> Response:
     """What was asked for, what of it is not the default, and the same as code."""
     job = jobs.get(session, caller.project_id, job_id)
-    usual = submission.usual(job.spec, datasets.facts(job.dataset))
+    try:
+        usual = submission.usual(job.spec, datasets.facts(job.dataset))
+    except Invalid:  # What a release before this one took, this one may refuse.
+        usual = None
     samples = samples_of(job.spec, usual, address(request))
     return _page(request, session, job, "job_spec.html", groups=settings_of(job.spec, usual), samples=samples)
 

@@ -173,6 +173,17 @@ def test_what_was_asked_for_stands_out_and_its_code_is_the_same_job(
 
 
 @SQLITE
+def test_a_job_that_would_be_refused_by_now_still_has_its_specification(api: Api, database: Database) -> None:
+    with database.write() as session:
+        job = make_job(session, make_dataset(session, classes={"good": 900, "bad": 100}), split={"kind": "column", "column": "gone"})
+
+    page = api.get(f"/ui/jobs/{job.id}/spec")
+
+    assert page.status_code == 200
+    assert '<td class="spec-value">gone</td>' in page.text
+
+
+@SQLITE
 @pytest.mark.parametrize(
     "fields",
     [
