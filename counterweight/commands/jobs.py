@@ -30,8 +30,10 @@ from counterweight.commands.options import (
 from counterweight.commands.outcomes import FailIf, check_wait, outcome, read_gates
 from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one
 from counterweight.commands.wording import measured, place_in_words
+from counterweight.reasons import reason
 
 if TYPE_CHECKING:
+    from counterweight.contracts.evaluation import ThresholdChoice
     from counterweight.contracts.jobs import JobPlan, JobView
 
 app = typer.Typer(help="Train, wait, compare.", no_args_is_help=True, rich_markup_mode=None)
@@ -108,7 +110,10 @@ def list_jobs(
 def show(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
     """Show what is known of a job."""
     with connect() as client:
-        print_one(client.jobs.get(job_id), output, quiet, _details)
+        job = client.jobs.get(job_id)
+        is_judged = job.state == "succeeded" and output == "table" and not quiet
+        threshold = client.jobs.evaluation(job_id).threshold if is_judged else None
+    print_one(job, output, quiet, lambda job: _details(job) if threshold is None else {**_details(job), **_decision(threshold)})
 
 
 @app.command()
@@ -219,11 +224,27 @@ def _plan(plan: "JobPlan") -> Cells:
         "name": plan.spec.name,
         "loss": plan.spec.loss.kind,
         "learner": plan.spec.learner.kind,
-        "class weights": ", ".join(f"{label} {weight:.4g}" for label, weight in plan.loss.resolved.weights.items()),
+        "class weights": ", ".join(f"{label}: {weight:.4g}" for label, weight in plan.loss.resolved.weights.items()),
         "notes": "; ".join(plan.loss.notes),
         "memory": f"{plan.memory.bytes / 1e6:,.0f} MB: {plan.memory.basis}",
         "time": time.basis if time.at_most_s is None else f"at most {time.at_most_s:,.0f} s: {time.basis}",
         "queue": place_in_words(plan.queue),
+    }
+
+
+def _decision(threshold: "ThresholdChoice") -> Cells:
+    """From which probability on, or with which offsets of the classes, decisions are made."""
+    if threshold.value is not None:
+        found = f"{threshold.value:.6g}"
+    elif threshold.reason == "several_classes":
+        found = "none: the likeliest class is called"
+    else:
+        found = f"0.5: {reason(threshold.reason)}"
+    offsets = {label: offset for label, offset in threshold.offsets.items() if offset}
+    return {
+        "decided by": threshold.policy,
+        "threshold": found if not offsets else "the likeliest class after these offsets is called",
+        "offsets": ", ".join(f"{label} {offset:+.4g}" for label, offset in offsets.items()),
     }
 
 
@@ -240,7 +261,7 @@ def _details(job: "JobView") -> Cells:
         "priority": str(job.spec.priority),
         "labels": ", ".join(f"{key}={value}" for key, value in job.labels.items()),
         "retry of": job.retry_of or "",
-        "class weights": ", ".join(f"{label} {weight:.4g}" for label, weight in job.loss.resolved.weights.items()),
+        "class weights": ", ".join(f"{label}: {weight:.4g}" for label, weight in job.loss.resolved.weights.items()),
         "notes": "; ".join([*job.loss.notes, *([] if job.resolved is None else job.resolved.notes)]),
         **{name: measured(metric) for name, metric in sorted(job.metrics.items())},
         "model": job.model_id or "",

@@ -4,12 +4,13 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from counterweight.commands.codes import CANCELLED, FAILED, GATE_FAILED, SUCCEEDED
 from counterweight.logs import escape
+from counterweight.reasons import reason
 
 if TYPE_CHECKING:
     from counterweight.contracts.evaluation import Metric
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 ENDS = {"failed": FAILED, "cancelled": CANCELLED}
 UNDECIDED = "undecided"
+PARTS = ("test", "validation")
+"""Parts of the rows that a job's metrics are of."""
+
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -43,7 +47,7 @@ class Gate:
         if found is None:
             return f"there is no metric {self.metric!r}; it has {', '.join(sorted(metrics)) or 'none'}"
         if found.value is None:
-            return f"{self.metric} is undefined: {found.reason}"
+            return f"{self.metric} is undefined: {reason(found.reason)}"
         if _COMPARISONS[self.comparison](found.value, self.bound):
             return f"{self.metric} is {found.value:.6g}, and {self.comparison} {self.bound:g} was not to be"
         return None
@@ -53,9 +57,22 @@ def read_gate(text: str) -> Gate:
     found = _GATE.fullmatch(text)
     try:
         assert found is not None
-        return Gate(found["metric"], found["comparison"], float(found["bound"]))
+        gate = Gate(found["metric"], found["comparison"], float(found["bound"]))
     except (AssertionError, ValueError):
         raise typer.BadParameter(f"{text!r} is no comparison of a metric with a number, such as test/average_precision<0.6") from None
+    _check_metric(gate.metric)
+    return gate
+
+
+def _check_metric(metric: str) -> None:
+    """Refuse a metric that no job has, which would else be found out when all has been trained."""
+    # The contracts take 0.2 s to import, which `--help` should not wait for.
+    from counterweight.contracts.studies import StudyMetric  # noqa: PLC0415
+
+    part, _, name = metric.partition("/")
+    if part not in PARTS or name not in get_args(StudyMetric):
+        told = f"no job has a metric {metric!r}; write test/ or validation/ before one of {', '.join(get_args(StudyMetric))}"
+        raise typer.BadParameter(told, param_hint="--fail-if")
 
 
 FailIf = Annotated[

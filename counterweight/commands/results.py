@@ -11,6 +11,7 @@ from counterweight.commands.options import Output, connect
 from counterweight.commands.outcomes import outcome
 from counterweight.commands.output import Cells, print_json, print_lines, print_rows, print_table
 from counterweight.commands.wording import measured
+from counterweight.reasons import reason
 
 if TYPE_CHECKING:
     from counterweight.contracts.artifacts import ArtifactView
@@ -100,7 +101,7 @@ def operating_point(
     if output != "table" and not quiet:
         print_json(found, output)
     if found.threshold.value is None:
-        typer.echo(f"No threshold: {found.threshold.reason}{_way_out(found.threshold)}", err=True)
+        typer.echo(f"There is none: {reason(found.threshold.reason)}{_way_out(found.threshold)}", err=True)
         raise typer.Exit(GATE_FAILED)
     if quiet:
         typer.echo(f"{found.threshold.value!r}")
@@ -116,7 +117,7 @@ def _way_out(choice: "ThresholdChoice") -> str:
     if choice.floor is None or choice.floor.without_margin is None:
         return ""
     threshold = choice.floor.without_margin
-    return f" for sure, with so few rows; {threshold:.6g} does by the share alone: see it with --threshold {threshold!r}"
+    return f" for sure; with so few rows {threshold:.6g} does by the share alone: see it with --threshold {threshold!r}"
 
 
 def _spread(spread: "Spread") -> str:

@@ -226,6 +226,8 @@ def _seeds(text: str | None) -> list[int] | None:
         raise typer.BadParameter(
             f"{text!r} is neither a number of seeds nor a list of them, such as 3,14,15", param_hint="--seeds"
         ) from None
+    if "," not in text and numbers[0] < 1:
+        raise typer.BadParameter(f"{text} seeds are none; give 2 or more, or name one and another: 0,1", param_hint="--seeds")
     return numbers if "," in text else list(range(numbers[0]))
 
 

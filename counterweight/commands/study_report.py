@@ -22,7 +22,7 @@ def print_study(study: "StudyView", style: Literal["table", "json", "jsonl"], is
 
 def print_report(study: "StudyView") -> None:
     better = "higher" if study.goal == "max" else "lower"
-    print_text(f"{study.name} ({study.id}): {study.state if study.is_terminal else study.phase}, {standing(study)}")
+    print_text(f"{study.name} ({study.id}): {study.phase if study.state == 'running' else study.state}, {standing(study)}")
     print_text(f"{study.metric} on the {study.split} rows; {better} is better")
     print_text("")
     print_table([_row(row) for row in study.leaderboard])

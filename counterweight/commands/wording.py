@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from counterweight.reasons import reason
+
 if TYPE_CHECKING:
     from counterweight.contracts.evaluation import Metric
     from counterweight.contracts.jobs import QueueView
@@ -11,18 +13,19 @@ def figure(value: float, *, is_signed: bool = False) -> str:
     return f"{value:+.4f}" if is_signed else f"{value:.4f}"
 
 
-def interval(low: float | None, high: float | None, reason: str | None, *, is_signed: bool = False) -> str:
+def interval(low: float | None, high: float | None, code: str | None, *, is_signed: bool = False) -> str:
     """An interval, or why there is none."""
     if low is None or high is None:
-        return reason or ""
+        return "" if code is None else f"none: {reason(code)}"
     return f"{figure(low, is_signed=is_signed)} to {figure(high, is_signed=is_signed)}"
 
 
 def measured(metric: "Metric") -> str:
     """A metric with its interval, or why one of them is missing."""
     if metric.value is None:
-        return f"undefined: {metric.reason}"
-    return f"{figure(metric.value)} ({interval(metric.low, metric.high, metric.reason)})"
+        return f"undefined: {reason(metric.reason)}"
+    told = interval(metric.low, metric.high, metric.reason)
+    return f"{figure(metric.value)} ({told.replace('none:', 'no interval:', 1)})" if told else figure(metric.value)
 
 
 def p_value(value: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from counterweight.contracts.evaluation import ColumnImportance
+from counterweight.reasons import reason
 
 LOSS_NAMES = {
     "cross_entropy": "Cross-entropy",
@@ -33,26 +34,6 @@ METRIC_NAMES = {
     "macro_roc_auc_ovr": "Macro ROC AUC",
     "macro_f1": "Macro F1",
     "macro_average_precision": "Macro average precision",
-}
-
-REASONS = {
-    "no_positive": "there is no row of the positive class",
-    "no_negative": "there is no row of another class",
-    "no_predicted_positive": "a class is never called",
-    "zero_denominator": "its denominator is zero",
-    "constant_scores": "all scores are the same",
-    "several_classes": "there are more classes than two",
-    "infeasible_constraint": "no threshold meets what was asked for",
-    "not_increasing": "fitting would turn the ranking round",
-    "at_bound": "no finite temperature is best",
-    "too_few": "a class has fewer than 5 rows",
-    "degenerate": "other rows drawn from these could not differ",
-    "no_runs": "no run has ended with this metric",
-    "provisional": "the arms are not compared yet",
-    "too_few_runs": "there are fewer than two runs",
-    "identical": "both give the same predictions",
-    "zero_variance": "the runs do not differ at all",
-    "unstable": "it is undefined in more than 5% of the bootstrap draws",
 }
 
 POLICY_NAMES = {
@@ -156,12 +137,6 @@ def words(name: str) -> str:
     """`balanced_accuracy` as a person writes it."""
     text = name.replace("_", " ")
     return text[:1].upper() + text[1:]
-
-
-def reason(code: str) -> str:
-    """Why a number is missing."""
-    head, _, label = code.partition(":")
-    return f"class {label!r} has no rows here" if head == "class_absent" else REASONS.get(head, words(head).lower())
 
 
 def ends_of_falls(columns: Sequence[ColumnImportance]) -> tuple[float, float]:

@@ -117,7 +117,9 @@ def test_5_when_no_server_answers(cli: CommandLine) -> None:
         ("test/average_precision<2", 6, "Gate failed: test/average_precision is 0."),
         ("test/average_precision >= 0", 6, ">= 0 was not to be"),
         ("test/average_precision<0.01", 0, ""),
-        ("test/no_such<0.5", 6, "it has test/"),
+        ("test/macro_f1<0.5", 6, "it has test/"),
+        ("test/no_such<0.5", 2, "no job has a metric 'test/no_such'"),
+        ("f1<0.5", 2, "write test/ or validation/"),
         ("test/average_precision=0.5", 2, "no comparison"),
         ("0.5>test/average_precision", 2, "no comparison"),
     ],
@@ -176,7 +178,7 @@ def test_6_when_no_threshold_does_what_is_asked(cli: CommandLine, finished_job_i
     assert float(found.stdout) == document["threshold"]["value"]
     assert f"{document['splits']['test']['metrics']['recall']['value']:.4f}" in shown.stdout
     assert (infeasible.returncode, infeasible.stdout) == (6, "")
-    assert "infeasible_constraint" in infeasible.stderr
+    assert "no threshold meets what was asked" in infeasible.stderr
     assert cli.run("jobs", "operating-point", finished_job_id).returncode == 2
 
 

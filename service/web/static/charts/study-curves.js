@@ -148,7 +148,9 @@ class StudyCurves extends Figure {
     const { x, y } = this;
     const bands = this.hasBands ? pieces.map((points, rest) => svg("path", { class: `arm-band ${rest ? "arm-rest" : ""}`, d: this.band(points) })) : [];
     const means = pieces.map((points, rest) => svg("path", { class: `arm-line ${rest ? "arm-rest" : ""}`, d: line(points.map((point) => [x(point[EPOCH]), y(point[MEAN])])) }));
-    return svg("g", { class: `arm-face ${look}`, "data-arm": arm }, bands, means);
+    // A line through one point is nothing to see.
+    const lone = pieces.filter((points) => points.length === 1).map(([point]) => svg("circle", { class: "arm-point", cx: x(point[EPOCH]), cy: y(point[MEAN]), r: 3 }));
+    return svg("g", { class: `arm-face ${look}`, "data-arm": arm }, bands, means, lone);
   }
 
   /** Let one arm stand out among the others; null ends it. */
