@@ -107,10 +107,15 @@ def fleet(shared_fleet: Fleet) -> Fleet:
     return shared_fleet
 
 
+def submit_long(server: Server, dataset_id: str) -> list[str]:
+    """Submit jobs in the middle of which a fast machine is still when the fault comes: they train in small batches."""
+    return submit(server, dataset_id, batch_size=2)
+
+
 def test_a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on(
     server: Server, dataset_id: str, fleet: Fleet, database: Database
 ) -> None:
-    job_ids = submit(server, dataset_id)
+    job_ids = submit_long(server, dataset_id)
     await_training(server, job_ids[:1])
     agent_id, worker = fleet.holder(job_ids[0])
     frozen = worker.family
@@ -131,7 +136,7 @@ def test_a_worker_cut_off_from_the_database_loses_its_job_and_writes_nothing_lat
 ) -> None:
     if database.is_sqlite:
         pytest.skip("no network lies between a worker and SQLite")
-    job_ids = submit(server, dataset_id)
+    job_ids = submit_long(server, dataset_id)
     await_training(server, job_ids[:1])
     agent_id, worker = fleet.holder(job_ids[0])
     assert worker.way is not None
@@ -149,7 +154,7 @@ def test_a_worker_cut_off_from_the_database_loses_its_job_and_writes_nothing_lat
 def test_a_database_away_for_longer_than_a_lease_costs_no_attempt(
     server: Server, dataset_id: str, fleet: Fleet, database: Database
 ) -> None:
-    job_ids = submit(server, dataset_id)
+    job_ids = submit_long(server, dataset_id)
     for job_id in job_ids:
         server.wait(f"/jobs/{job_id}", lambda job: job["progress"] is not None)
 
@@ -162,7 +167,7 @@ def test_a_database_away_for_longer_than_a_lease_costs_no_attempt(
 
 @pytest.mark.skipif(MOVABLE_CLOCK is None, reason="no clock that can be moved: `apt-get install faketime` brings one")
 def test_clocks_that_jump_by_an_hour_cost_no_attempt(server: Server, dataset_id: str, fleet: Fleet, database: Database) -> None:
-    job_ids = submit(server, dataset_id)
+    job_ids = submit_long(server, dataset_id)
     await_training(server, job_ids[:1])
     _, holder = fleet.holder(job_ids[0])
     try:
@@ -178,8 +183,7 @@ def test_clocks_that_jump_by_an_hour_cost_no_attempt(server: Server, dataset_id:
 
 
 def test_a_dead_workers_job_moves_to_another_without_a_restart(server: Server, dataset_id: str, fleet: Fleet, database: Database) -> None:
-    # In small batches, so that a fast machine is not done before the kill.
-    job_ids = submit(server, dataset_id, batch_size=2)
+    job_ids = submit_long(server, dataset_id)
     await_training(server, job_ids[:1])
     agent_id, worker = fleet.holder(job_ids[0])
 
