@@ -20,6 +20,7 @@ from benchmarks import (
     lists,
     metrics_speed,
     polling,
+    precision_speed,
     queue_speed,
     recovery,
     study_speed,
@@ -36,7 +37,8 @@ def main() -> int:
     parser.add_argument(
         "--only",
         default="",
-        help="comma-separated: training, cohorts, study, metrics, ingest, polling, waiters, queue, recovery, lists, first_contact",
+        help="comma-separated: training, cohorts, precision, study, metrics, ingest, polling, waiters, queue, recovery, lists, "
+        "first_contact",
     )
     parser.add_argument("--csv-mb", type=int, default=1000, help="size of the file that is read, default %(default)s MB")
     parser.add_argument(
@@ -55,6 +57,7 @@ def main() -> int:
     benchmarks: dict[str, Callable[[], list[Figure]]] = {
         "training": training_speed.measure,
         "cohorts": cohort_grid.measure,
+        "precision": precision_speed.measure,
         "study": lambda: study_speed.measure(None if arguments.data is None else Path(arguments.data)),
         "metrics": metrics_speed.measure,
         "ingest": lambda: ingest_speed.measure(arguments.csv_mb),

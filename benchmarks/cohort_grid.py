@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.figures import Figure, table
+from counterweight.contracts.jobs import Precision
 from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import AnyLoss, BalancedCrossEntropy, CrossEntropy, Focal, LogitAdjusted
 from counterweight.contracts.terms import ClassCounts
@@ -24,6 +25,7 @@ from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
 from workers.training.pace import Pace
 from workers.training.population import Plan
+from workers.training.precision import precision_of
 from workers.training.products import use_widest_products
 from workers.training.rows import Rows
 
@@ -38,11 +40,12 @@ FLOOR = 0.95
 
 @dataclass(frozen=True)
 class Cell:
-    """A shape of network and batch, and how many train together."""
+    """A shape of network and batch, how many train together, and in which numbers they are multiplied (None: as the service would)."""
 
     width: int
     batch: int
     members: int
+    precision: Precision | None = None
 
 
 def main() -> None:
@@ -67,21 +70,21 @@ def measure(threads: int = 1, sizes: tuple[int, ...] = ()) -> list[Figure]:
 
 def _of_shape(width: int, batch: int, sizes: tuple[int, ...]) -> list[Figure]:
     chosen = best_on_cpu(batch, width)
-    alone, *packs = _seconds([Cell(width, batch, members) for members in (1, *sorted({chosen, *sizes}))])
+    alone, *packs = in_turn([Cell(width, batch, members) for members in (1, *sorted({chosen, *sizes}))])
     figures = []
     for cell, seconds in packs:
         ratio = cell.members * alone[1] / seconds
         what = f"{cell.members} networks {width} wide, batch {batch}{', the pack' if cell.members == chosen else ''}"
         wanted = FLOOR if cell.members == chosen else 0.0
-        figures.append(Figure(what, _rows_per_s(cell, seconds), f"one by one {_rows_per_s(*alone)}", ratio, wanted))
+        figures.append(Figure(what, rows_per_s(cell, seconds), f"one by one {rows_per_s(*alone)}", ratio, wanted))
     return figures
 
 
-def _rows_per_s(cell: Cell, seconds: float) -> str:
+def rows_per_s(cell: Cell, seconds: float) -> str:
     return f"{cell.members * ROWS / seconds / 1000:.0f}k rows/s"
 
 
-def _seconds(cells: list[Cell]) -> list[tuple[Cell, float]]:
+def in_turn(cells: list[Cell]) -> list[tuple[Cell, float]]:
     """Return the median seconds of an epoch of each cell; they take turns, and their first epochs do not count."""
     arms = [Epochs(cell, torch.device("cpu")) for cell in cells]
     taken: list[list[float]] = [[] for _ in cells]
@@ -103,7 +106,8 @@ class Epochs:
         counts = ClassCounts(("no", "yes"), tuple(torch.bincount(labels).tolist()), positive=1)
         self._members = [_plan(LOSSES[member % len(LOSSES)], counts, member // 8 % SEEDS) for member in range(cell.members)]
         network = MlpNetwork(inputs=INPUTS, classes=2, hidden=(cell.width, cell.width))
-        pace = Pace(epochs=1000, batch_size=cell.batch, schedule="flat_cosine")
+        precision = cell.precision or precision_of("auto", device, cell.batch)
+        pace = Pace(epochs=1000, batch_size=cell.batch, schedule="flat_cosine", precision=precision)
         self._events = train(network, self._members, pace, Rows(features.to(device), labels.to(device)), None, lambda _: False)
 
     def one(self) -> None:

@@ -50,8 +50,8 @@ class Training(Request):
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["auto"] | Precision = Field(
         default="auto",
-        description="Of the network's products while it trains; `auto` is bfloat16 where the device multiplies it faster. Losses, weights "
-        "and evaluation are float32 always.",
+        description="Of the network's products while it trains; `auto` is bfloat16 where the device multiplies batches of this size faster "
+        "by it. Losses, weights and evaluation are float32 always.",
     )
     refit: bool = Field(
         default=False,

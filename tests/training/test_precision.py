@@ -26,15 +26,17 @@ CPU = torch.device("cpu")
 ROUNDED = replace(PACE, precision="bfloat16")
 
 
-@pytest.mark.parametrize(("has_tiles", "precision"), [(True, "bfloat16"), (False, "float32")])
-def test_left_open_it_is_bfloat16_where_a_processor_has_tiles_for_it(
-    monkeypatch: pytest.MonkeyPatch, has_tiles: bool, precision: str
+@pytest.mark.parametrize(
+    ("has_tiles", "batch", "precision"), [(True, 256, "bfloat16"), (True, 255, "float32"), (False, 256, "float32"), (False, 255, "float32")]
+)
+def test_left_open_it_is_bfloat16_where_a_processor_has_tiles_and_batches_that_fill_them(
+    monkeypatch: pytest.MonkeyPatch, has_tiles: bool, batch: int, precision: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "amx_bf16": has_tiles})
 
-    assert precision_of("auto", CPU) == precision
-    assert precision_of("float32", CPU) == "float32"
-    assert precision_of("bfloat16", CPU) == "bfloat16"
+    assert precision_of("auto", CPU, batch) == precision
+    assert precision_of("float32", CPU, batch) == "float32"
+    assert precision_of("bfloat16", CPU, batch) == "bfloat16"
     assert note_on_slow("auto", CPU) is None
     assert (note_on_slow("bfloat16", CPU) is None) == has_tiles
 

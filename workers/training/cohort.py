@@ -144,6 +144,7 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
     if any(shared_settings(spec) != shared_settings(first) for spec in specs):
         raise ValueError("members of a cohort must share target, columns, split, learner, kind of head, batch size, epochs and schedule")
     rows, settled = prepared.part_rows[0], settle(first.learner, prepared, cache_folder)
+    batch_size = min(rows, first.training.batch_size or batch_rows(rows))
     return Cohort(
         prepared=prepared,
         facts=facts,
@@ -151,9 +152,9 @@ def form_cohort(prepared: Prepared, facts: TableFacts, specs: Sequence[ResolvedS
         network=network_of(settled.learner, prepared.encoding, settled.edges, len(prepared.classes), cosine=first.loss.has_cosine_head),
         pace=Pace(
             epochs=first.training.max_epochs,
-            batch_size=min(rows, first.training.batch_size or batch_rows(rows)),
+            batch_size=batch_size,
             schedule=first.training.schedule,
-            precision=precision_of(first.training.precision, device),
+            precision=precision_of(first.training.precision, device, batch_size),
         ),
         device=device,
         members=len(specs),

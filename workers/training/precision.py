@@ -6,12 +6,16 @@ import torch
 
 from counterweight.contracts.jobs import Precision
 
+SMALLEST_BATCH_ON_TILES = 256
+"""On a processor smaller batches gain less by bfloat16 than rounding the weights of each step costs (docs/benchmarks.md)."""
 
-def precision_of(asked: Literal["auto"] | Precision, device: torch.device) -> Precision:
-    """Return what was asked for; left to us, bfloat16 where the device multiplies it faster than float32."""
+
+def precision_of(asked: Literal["auto"] | Precision, device: torch.device, batch_size: int) -> Precision:
+    """Return what was asked for; left to us, bfloat16 where the device multiplies batches of so many rows faster by it than by float32."""
     if asked != "auto":
         return asked
-    return "bfloat16" if is_bfloat16_fast(device) else "float32"
+    is_long = device.type == "cuda" or batch_size >= SMALLEST_BATCH_ON_TILES
+    return "bfloat16" if is_long and is_bfloat16_fast(device) else "float32"
 
 
 def note_on_slow(asked: Literal["auto"] | Precision, device: torch.device) -> str | None:
