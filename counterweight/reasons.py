@@ -20,8 +20,20 @@ REASONS = {
     "unstable": "it is undefined in more than 5% of the bootstrap draws",
 }
 
+OFFSETS_REASONS = {
+    "no_gain": "offsets gain nothing on rows they were not fitted on",
+    "too_few": "a class has fewer than 30 validation rows to fit offsets on",
+    "policy": "the policy is one for two classes",
+    "too_large": "there are too many rows and classes to search for offsets",
+}
+
 
 def reason(code: str | None) -> str:
     """Return what the code of a missing number says, as the rest of a sentence; nothing where no reason is told."""
     head, _, label = (code or "").partition(":")
     return f"class {label!r} has no rows here" if head == "class_absent" else REASONS.get(head, head.replace("_", " "))
+
+
+def offsets_reason(code: str | None) -> str:
+    """Return why several classes have no offsets, as the rest of a sentence."""
+    return OFFSETS_REASONS.get(code or "", (code or "").replace("_", " "))

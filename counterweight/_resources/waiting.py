@@ -16,6 +16,8 @@ RESTART_PATIENCE_S = 60.0
 class Versioned(Protocol):
     @property
     def version(self) -> int: ...
+    @property
+    def state(self) -> str: ...
 
 
 class Ending(Versioned, Protocol):
@@ -39,7 +41,8 @@ def watch(
             return
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            raise WaitTimeout(f"not done within {timeout_s:g} s; it goes on")
+            how = "it is paused, and waits to be resumed" if seen.state == "paused" else "it goes on"
+            raise WaitTimeout(f"not done within {timeout_s:g} s; {how}")
         seen = through_restarts(partial(get, min(every_s, left_s), seen.version))
 
 

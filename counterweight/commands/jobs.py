@@ -27,12 +27,13 @@ from counterweight.commands.options import (
     read_document,
     said,
 )
-from counterweight.commands.outcomes import FailIf, check_wait, outcome, read_gates
+from counterweight.commands.outcomes import FailIf, check_job_gates, check_wait, outcome, read_gates
 from counterweight.commands.output import Cells, deletion_details, print_details, print_lines, print_many, print_one
 from counterweight.commands.wording import measured, place_in_words
-from counterweight.reasons import reason
+from counterweight.reasons import offsets_reason, reason
 
 if TYPE_CHECKING:
+    from counterweight.client import Client
     from counterweight.contracts.evaluation import ThresholdChoice
     from counterweight.contracts.jobs import JobPlan, JobView
 
@@ -56,6 +57,7 @@ def submit(
     target: Annotated[str | None, typer.Option(help="The column to predict, if it is to be checked: it must be the dataset's.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="A column that is no feature here; can be given again.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    label: Labels = None,
     priority: Annotated[int | None, typer.Option(help="0 to 100, higher first.")] = None,
     spec: Annotated[Path | None, typer.Option(help="A whole job as JSON; options override it.", exists=True, dir_okay=False)] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the job is over; the exit code tells how.")] = False,
@@ -70,6 +72,7 @@ def submit(
     check_wait("job", gates, wait, dry_run)
     document = read_document(spec, "job")
     document |= said({"dataset_id": dataset_id, "target": target, "exclude": exclude, "name": name, "priority": priority})
+    document |= said({"labels": label_changes(label)})
     if loss is not None:
         document["loss"] = {}
     if learner is not None:
@@ -82,12 +85,14 @@ def submit(
         if dry_run:
             print_details(client.jobs.plan(json.dumps(document)), output, _plan)
             return
+        if gates:
+            check_job_gates(gates, client.jobs.plan(json.dumps(document)).spec)
         job = client.jobs.submit(json.dumps(document))
         if wait:
             if not quiet:
                 typer.echo(f"Submitted {job.id}", err=True)
             job = follow(client, job.id, timeout, quiet)
-    print_one(job, output, quiet, _details)
+        _print(client, job, output, quiet)
     raise typer.Exit(outcome(job, gates) if wait else SUCCEEDED)
 
 
@@ -110,10 +115,7 @@ def list_jobs(
 def show(job_id: str, output: Output = "table", quiet: Quiet = False) -> None:
     """Show what is known of a job."""
     with connect() as client:
-        job = client.jobs.get(job_id)
-        is_judged = job.state == "succeeded" and output == "table" and not quiet
-        threshold = client.jobs.evaluation(job_id).threshold if is_judged else None
-    print_one(job, output, quiet, lambda job: _details(job) if threshold is None else {**_details(job), **_decision(threshold)})
+        _print(client, client.jobs.get(job_id), output, quiet)
 
 
 @app.command()
@@ -121,8 +123,10 @@ def wait(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output: 
     """Wait until a job is over. Exit code 0: succeeded, 1: failed, 3: cancelled, 6: a gate failed, 124: still going. Ctrl-C detaches."""
     gates = read_gates(fail_if)
     with connect() as client:
+        if gates:
+            check_job_gates(gates, client.jobs.get(job_id).spec)
         job = follow(client, job_id, timeout, quiet)
-    print_one(job, output, quiet, _details)
+        _print(client, job, output, quiet)
     raise typer.Exit(outcome(job, gates))
 
 
@@ -131,6 +135,8 @@ def watch(job_id: str, fail_if: FailIf = None, timeout: TimeoutS = None, output:
     """Tell how far a job has come until it is over: a live line, or with `-o jsonl` the job at each step. Exit codes as of `wait`."""
     gates = read_gates(fail_if)
     with connect() as client, detachable(job_id, "jobs watch"):
+        if gates:
+            check_job_gates(gates, client.jobs.get(job_id).spec)
         if quiet:
             job = client.jobs.wait(job_id, timeout)
             typer.echo(job.id)
@@ -176,7 +182,7 @@ def retry(
         job = client.jobs.retry(job_id)
         if wait:
             job = follow(client, job.id, timeout, quiet)
-    print_one(job, output, quiet, _details)
+        _print(client, job, output, quiet)
     raise typer.Exit(outcome(job) if wait else SUCCEEDED)
 
 
@@ -232,20 +238,24 @@ def _plan(plan: "JobPlan") -> Cells:
     }
 
 
+def _print(client: "Client", job: "JobView", output: Output, quiet: bool) -> None:
+    """Print a job, and once it is judged, how decisions are made with its model."""
+    is_judged = job.state == "succeeded" and output == "table" and not quiet
+    decision = _decision(client.jobs.evaluation(job.id).threshold) if is_judged else {}
+    print_one(job, output, quiet, lambda job: {**_details(job), **decision})
+
+
 def _decision(threshold: "ThresholdChoice") -> Cells:
-    """From which probability on, or with which offsets of the classes, decisions are made."""
-    if threshold.value is not None:
-        found = f"{threshold.value:.6g}"
-    elif threshold.reason == "several_classes":
-        found = "none: the likeliest class is called"
-    else:
-        found = f"0.5: {reason(threshold.reason)}"
-    offsets = {label: offset for label, offset in threshold.offsets.items() if offset}
-    return {
-        "decided by": threshold.policy,
-        "threshold": found if not offsets else "the likeliest class after these offsets is called",
-        "offsets": ", ".join(f"{label} {offset:+.4g}" for label, offset in offsets.items()),
-    }
+    """From which probability on, or with which offsets of the classes, rows are called."""
+    if threshold.reason == "several_classes":
+        found = {label: offset for label, offset in threshold.offsets.items() if offset}
+        told = ", ".join(f"{label} {offset:+.4g}" for label, offset in found.items())
+        if told:
+            return {"calls": f"the likeliest class, by {threshold.policy}, after these offsets of log-probability: {told}"}
+        return {"calls": f"the likeliest class: {offsets_reason(threshold.offsets_reason)}"}
+    if threshold.value is None:
+        return {"threshold": f"0.5: {reason(threshold.reason)}"}
+    return {"threshold": f"{threshold.value:.6g}, by {threshold.policy}"}
 
 
 def _details(job: "JobView") -> Cells:

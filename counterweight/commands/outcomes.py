@@ -4,7 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from counterweight.reasons import reason
 
 if TYPE_CHECKING:
     from counterweight.contracts.evaluation import Metric
-    from counterweight.contracts.jobs import JobView
+    from counterweight.contracts.jobs import JobView, ResolvedSpec
     from counterweight.contracts.studies import StudyView
 
 ENDS = {"failed": FAILED, "cancelled": CANCELLED}
@@ -57,22 +57,9 @@ def read_gate(text: str) -> Gate:
     found = _GATE.fullmatch(text)
     try:
         assert found is not None
-        gate = Gate(found["metric"], found["comparison"], float(found["bound"]))
+        return Gate(found["metric"], found["comparison"], float(found["bound"]))
     except (AssertionError, ValueError):
         raise typer.BadParameter(f"{text!r} is no comparison of a metric with a number, such as test/average_precision<0.6") from None
-    _check_metric(gate.metric)
-    return gate
-
-
-def _check_metric(metric: str) -> None:
-    """Refuse a metric that no job has, which would else be found out when all has been trained."""
-    # The contracts take 0.2 s to import, which `--help` should not wait for.
-    from counterweight.contracts.studies import StudyMetric  # noqa: PLC0415
-
-    part, _, name = metric.partition("/")
-    if part not in PARTS or name not in get_args(StudyMetric):
-        told = f"no job has a metric {metric!r}; write test/ or validation/ before one of {', '.join(get_args(StudyMetric))}"
-        raise typer.BadParameter(told, param_hint="--fail-if")
 
 
 FailIf = Annotated[
@@ -111,6 +98,31 @@ class StudyGates:
 
 def read_study_gates(texts: Sequence[str] | None) -> StudyGates:
     return StudyGates(UNDECIDED in (texts or ()), read_gates([text for text in texts or () if text != UNDECIDED]))
+
+
+def check_job_gates(gates: Sequence[Gate], spec: "ResolvedSpec") -> None:
+    """Refuse a gate on what such a job will not have, which would else be found out when it has been trained."""
+    # What is loaded by now: a spec has been read.
+    from counterweight.contracts.studies import metrics_of  # noqa: PLC0415
+
+    names = metrics_of(has_several_classes=spec.evaluation.positive_label is None)
+    _check_metrics(gates, [f"{part}/{name}" for part in PARTS for name in names])
+
+
+def check_study_gates(gates: StudyGates, metric: str) -> None:
+    """Refuse a gate on what a study by this metric will not have, which would else be found out when all has been trained."""
+    _check_metrics(gates.gates, _study_metrics(metric))
+
+
+def _check_metrics(gates: Sequence[Gate], known: Sequence[str]) -> None:
+    for gate in gates:
+        if gate.metric not in known:
+            raise typer.BadParameter(f"there will be no metric {gate.metric!r}; choose from {', '.join(known)}", param_hint="--fail-if")
+
+
+def _study_metrics(metric: str) -> list[str]:
+    """Name what is known of each arm."""
+    return [f"test/{name}" for name in dict.fromkeys((metric, "ece"))]
 
 
 def check_wait(what: str, gates: "Sequence[Gate] | StudyGates", wait: bool, dry_run: bool) -> None:

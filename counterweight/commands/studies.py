@@ -24,7 +24,7 @@ from counterweight.commands.options import (
     read_value,
     said,
 )
-from counterweight.commands.outcomes import FailStudyIf, check_wait, read_study_gates, study_outcome
+from counterweight.commands.outcomes import FailStudyIf, check_study_gates, check_wait, read_study_gates, study_outcome
 from counterweight.commands.output import Cells, deletion_details, print_details, print_many, print_one
 from counterweight.commands.study_progress import follow, standing
 from counterweight.commands.study_report import print_study
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Compare losses on identical splits, and hear what can be said.", no_args_is_help=True, rich_markup_mode=None)
 
 ALL = "all"
+MOST_SEEDS = 2000
+"""More jobs than that no study has."""
 
 
 @app.command()
@@ -101,6 +103,8 @@ def compare(
         if dry_run:
             print_details(client.studies.plan(json.dumps(document)), output, _plan)
             return
+        if gates:
+            check_study_gates(gates, client.studies.plan(json.dumps(document)).metric)
         study = client.studies.create(json.dumps(document))
         if wait:
             if not quiet:
@@ -129,6 +133,8 @@ def wait(study_id: str, fail_if: FailStudyIf = None, timeout: TimeoutS = None, o
     """Wait until a study is over. Exit code 0: succeeded, 1: failed, 3: cancelled, 6: a gate failed, 124: still going. Ctrl-C detaches."""
     gates = read_study_gates(fail_if)
     with connect() as client:
+        if gates:
+            check_study_gates(gates, client.studies.get(study_id).metric)
         study = follow(client, study_id, timeout, quiet)
     print_study(study, output, quiet)
     raise typer.Exit(study_outcome(study, gates))
@@ -226,8 +232,8 @@ def _seeds(text: str | None) -> list[int] | None:
         raise typer.BadParameter(
             f"{text!r} is neither a number of seeds nor a list of them, such as 3,14,15", param_hint="--seeds"
         ) from None
-    if "," not in text and numbers[0] < 1:
-        raise typer.BadParameter(f"{text} seeds are none; give 2 or more, or name one and another: 0,1", param_hint="--seeds")
+    if "," not in text and not 1 <= numbers[0] <= MOST_SEEDS:
+        raise typer.BadParameter(f"{text} is no number of seeds; give 2 to {MOST_SEEDS:,}, or name them: 3,14,15", param_hint="--seeds")
     return numbers if "," in text else list(range(numbers[0]))
 
 

@@ -46,10 +46,15 @@ def watched(client: "Client", study_id: str, timeout_s: float | None, screen: "C
 
 def progress_line(study: "StudyView") -> str:
     """Tell in one line where a study stands: `training, 9 jobs: 7 queued, 2 succeeded; focal leads with 0.8123 (1 run)`."""
-    line = f"{study.state if study.is_terminal else study.phase}, {standing(study)}"
+    line = f"{stage(study)}, {standing(study)}"
     leader = study.leaderboard[0]
     runs = "1 run" if leader.runs == 1 else f"{leader.runs} runs"
     return line if leader.mean is None else f"{line}; {leader.arm} leads with {figure(leader.mean)} ({runs})"
+
+
+def stage(study: "StudySummary") -> str:
+    """Tell how a study ended, that it is paused, or what it is at."""
+    return study.phase if study.state == "running" else study.state
 
 
 def standing(study: "StudySummary") -> str:

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Literal
 
 from counterweight.commands.output import Cells, print_json, print_one, print_table, print_text
-from counterweight.commands.study_progress import standing
+from counterweight.commands.study_progress import stage, standing
 from counterweight.commands.wording import figure, interval, p_value
+from counterweight.reasons import reason
 
 if TYPE_CHECKING:
     from counterweight.contracts.studies import Comparison, LeaderboardRow, StudyView
@@ -22,7 +23,7 @@ def print_study(study: "StudyView", style: Literal["table", "json", "jsonl"], is
 
 def print_report(study: "StudyView") -> None:
     better = "higher" if study.goal == "max" else "lower"
-    print_text(f"{study.name} ({study.id}): {study.phase if study.state == 'running' else study.state}, {standing(study)}")
+    print_text(f"{study.name} ({study.id}): {stage(study)}, {standing(study)}")
     print_text(f"{study.metric} on the {study.split} rows; {better} is better")
     print_text("")
     print_table([_row(row) for row in study.leaderboard])
@@ -59,6 +60,6 @@ def _pair(pair: "Comparison") -> Cells:
         "pair": f"{pair.a} over {pair.b}",
         "difference": "" if pair.difference is None else figure(pair.difference, is_signed=True),
         "95% interval": interval(pair.low, pair.high, pair.reason, is_signed=True),
-        "p, Holm": "" if pair.p_adjusted is None else p_value(pair.p_adjusted),
+        "p, Holm": reason(pair.reason) if pair.p_adjusted is None else p_value(pair.p_adjusted),
         "wins": f"{pair.wins} of {pair.runs}",
     }

@@ -1,6 +1,6 @@
 """Studies: the same job with several losses and seeds, and what the comparison of them says."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -35,6 +35,15 @@ StudyMetric = Literal[
     "macro_precision",
     "macro_recall",
 ]
+OVER_CLASSES: dict[StudyMetric, StudyMetric] = {
+    "average_precision": "macro_average_precision",
+    "roc_auc": "macro_roc_auc_ovr",
+    "f1": "macro_f1",
+    "precision": "macro_precision",
+    "recall": "macro_recall",
+}
+"""Metrics of two classes, and what they are called as means over several."""
+
 Goal = Literal["max", "min"]
 Varied = Literal["training.learning_rate", "training.weight_decay", "learner.width", "learner.depth", "learner.numeric_embedding"]
 Setting = int | float | str
@@ -48,6 +57,12 @@ _EXAMPLE: JsonValue = {
     "metric": "average_precision",
     "minimum_difference": 0.01,
 }
+
+
+def metrics_of(has_several_classes: bool) -> list[StudyMetric]:
+    """Return the names of all metrics of models of two classes, or of several."""
+    others = {*OVER_CLASSES, "specificity"} if has_several_classes else {*OVER_CLASSES.values()}
+    return [name for name in get_args(StudyMetric) if name not in others]
 
 
 class StudySpec(Request):

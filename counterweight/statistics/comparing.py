@@ -64,9 +64,9 @@ def _leaderboard(question: Question, found: Measured) -> list[tuple[int, Leaderb
     rows = [(index, _row(question, found, index)) for index in range(len(question.arms))]
     sign = 1 if question.goal == "min" else -1
     rows.sort(key=lambda one: inf if one[1].mean is None else sign * one[1].mean)
-    return [
-        (index, row.model_copy(update={"rank": None if row.mean is None else place})) for place, (index, row) in enumerate(rows, start=1)
-    ]
+    means = [row.mean for _, row in rows]
+    # Arms of equal means share a rank.
+    return [(index, row.model_copy(update={"rank": None if row.mean is None else means.index(row.mean) + 1})) for index, row in rows]
 
 
 def _row(question: Question, found: Measured, index: int) -> LeaderboardRow:

@@ -16,17 +16,20 @@ def field_errors(errors: Sequence[Any], schema: Schema, prefix: str = "") -> lis
     """Return one error for each wrong field: of a body of this JSON schema, found under `prefix`."""
     found: dict[str, FieldError] = {}
     for error in errors:
-        path, place, here = _walk(error["loc"], schema, schema.get("$defs", {}))
+        defs = schema.get("$defs", {})
+        path, place, here = _walk(error["loc"], schema, defs)
         if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
             path.append(error["ctx"]["discriminator"].strip("'"))
         pointer = prefix + "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path)
         earlier = found.get(pointer)
-        message = _message(error, path, place, here)
+        message = _unknown(path[-1], place, defs) if error["type"] == "extra_forbidden" else _message(error, path, place, here)
         # A field that may be of several types has one error for each of them.
         joined = message if earlier is None or message in earlier.message else f"{earlier.message}; or: {message}"
         found[pointer] = FieldError(pointer=pointer, code=error["type"] if earlier is None else earlier.code, message=joined)
     # Where a field may be a number or an object, an error inside the object says more than "not a number".
-    return [error for pointer, error in found.items() if not any(other.startswith(f"{pointer}/") for other in found if pointer)]
+    told = [error for pointer, error in found.items() if not any(other.startswith(f"{pointer}/") for other in found if pointer)]
+    # A field in the wrong place, or misspelt, is most often the one that is missing elsewhere: it says more, and comes first.
+    return sorted(told, key=lambda error: error.code != "extra_forbidden")
 
 
 def _walk(steps: Sequence[str | int], schema: Schema, defs: Schema) -> tuple[list[str], Schema, Schema]:
@@ -62,15 +65,12 @@ def _resolved(schema: Schema, defs: Schema) -> Schema:
 def _message(error: Any, path: Sequence[str], place: Schema, here: Schema) -> str:
     if error["type"] == "union_tag_invalid":
         context = error["ctx"]
-        choices = context["expected_tags"].replace("'", "")
-        return f"{_echo(context['tag'])} is not a {path[-2] if len(path) > 1 else 'kind'}; choose one of {choices}"
+        choices = context["expected_tags"].replace("'", "").split(", ")
+        close = difflib.get_close_matches(str(context["tag"])[:LONGEST_ECHO], choices, n=1)
+        way_out = f"did you mean {close[0]!r}? Choose" if close else "choose"
+        return f"there is no {path[-1]} {_echo(str(context['tag']))}; {way_out} one of {', '.join(choices)}"
     if error["type"] == "union_tag_not_found":
         return f"say which by {error['ctx']['discriminator']}"
-    if error["type"] == "extra_forbidden":
-        known = list(place.get("properties", {}))
-        close = difflib.get_close_matches(path[-1][:LONGEST_ECHO], known, n=1)
-        way_out = f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(known)}"
-        return f"{_echo(path[-1])} is not a field here; {way_out}"
     if error["type"] in ("model_attributes_type", "model_type"):
         if "discriminator" in here:
             name, choices = here["discriminator"]["propertyName"], here["discriminator"]["mapping"]
@@ -83,6 +83,18 @@ def _message(error: Any, path: Sequence[str], place: Schema, here: Schema) -> st
     message = message if len(message) < 500 else f"{message[:500]}…"
     given = _told(error.get("input")) if message.startswith("Input should be") else None
     return message if given is None else f"{message}; this is {given}"
+
+
+def _unknown(name: str, place: Schema, defs: Schema) -> str:
+    """Say what was meant by a field that is not one of these: another of them, or one of a part of them."""
+    known = place.get("properties", {})
+    parts = [part for part, inner in known.items() if name in _resolved(inner, defs).get("properties", {})]
+    close = difflib.get_close_matches(name[:LONGEST_ECHO], known, n=1)
+    if close:
+        way_out = f"did you mean {close[0]!r}?"
+    else:
+        way_out = f"it is one of {' and of '.join(parts)}" if parts else f"the fields are {', '.join(known)}"
+    return f"{_echo(name)} is not a field here; {way_out}"
 
 
 def _told(given: object) -> str | None:

@@ -51,12 +51,16 @@ ACTIONS: dict[JobState, tuple[Action, ...]] = {
 """What a user may do to a job in each state."""
 
 
-def allowed_actions(state: JobState) -> list[Action]:
-    return list(ACTIONS[state])
+def allowed_actions(state: JobState, is_of_study: bool) -> list[Action]:
+    """Return what a user may do to a job; one of a study is deleted with it, for what the study found stands on all its jobs."""
+    return [action for action in ACTIONS[state] if not (is_of_study and action == "delete")]
 
 
-def require(action: Action, job_id: str, state: JobState) -> None:
-    """Return when a job in this state allows `action`; WrongState, with what it does allow, otherwise."""
+def require(action: Action, job_id: str, state: JobState, study_id: str | None) -> None:
+    """Return when a job in this state, of this study if any, allows `action`; WrongState, with what it does allow, otherwise."""
+    allowed = allowed_actions(state, study_id is not None)
     if action not in ACTIONS[state]:
         where = " or ".join(other for other, actions in ACTIONS.items() if action in actions)
-        raise WrongState(f"job {job_id} is {state}; `{action}` is for one that is {where}", ACTIONS[state])
+        raise WrongState(f"job {job_id} is {state}; `{action}` is for one that is {where}", allowed)
+    if action not in allowed:
+        raise WrongState(f"job {job_id} is part of study {study_id}; delete that, and its jobs go with it", allowed)

@@ -9,7 +9,7 @@ from counterweight.contracts.loss_resolution import ResolvedLoss
 from counterweight.contracts.losses import AnyLoss
 from counterweight.contracts.problems import FieldError
 from counterweight.contracts.splits import FoldedSplit, GroupSplit, TimeSplit
-from counterweight.contracts.studies import MOST_JOBS, Arm, Goal, StudyAction, StudyMetric, StudySpec, StudyState
+from counterweight.contracts.studies import MOST_JOBS, OVER_CLASSES, Arm, Goal, StudyAction, StudyMetric, StudySpec, StudyState
 from service.domain import arms, submission
 from service.domain.editing import MOST_LABELS
 from service.domain.errors import Invalid
@@ -20,22 +20,13 @@ FEWEST_RUNS = 2
 
 ADVISED_SEEDS = 5
 FEWEST_FOLDS = 5
-LONGEST_TITLE = 100
-"""So much of a study's name goes into those of its jobs, before the arm and the seed."""
+LONGEST_TITLE = 48
+"""So much of a study's name goes into those of its jobs, before the arm and the seed, which tell them apart."""
 
 UNEQUAL = 10.0
 """From this imbalance ratio on, accuracy mostly tells how often the larger class was called."""
 
 LOWER_IS_BETTER: tuple[StudyMetric, ...] = ("log_loss", "brier", "ece")
-OVER_CLASSES: dict[StudyMetric, StudyMetric] = {
-    "average_precision": "macro_average_precision",
-    "roc_auc": "macro_roc_auc_ovr",
-    "f1": "macro_f1",
-    "precision": "macro_precision",
-    "recall": "macro_recall",
-}
-"""Metrics of two classes, and what they are called as means over several."""
-
 PAUSED_FROM: tuple[JobState, ...] = ("queued", "running")
 
 RETRIED: tuple[JobState, ...] = ("failed", "cancelled")
@@ -183,11 +174,15 @@ def _of_folds(base: Recipe, folds: int | None) -> list[Recipe]:
 
 def _of_seed(spec: StudySpec, title: str, arm: Arm, job: ResolvedSpec, seed: int) -> ResolvedSpec:
     changes = {
-        "name": f"{(spec.base.name or title)[:LONGEST_TITLE]}: {arm.arm}, seed {seed}{_fold_told(job)}",
+        "name": f"{_shortened(spec.base.name or title)}: {arm.arm}, seed {seed}{_fold_told(job)}",
         "labels": {**spec.base.labels, **spec.labels},
         "training": job.training.model_copy(update={"seed": seed}),
     }
     return job.model_copy(update=changes)
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= LONGEST_TITLE else f"{title[: LONGEST_TITLE - 1].rstrip()}…"
 
 
 def _split_notes(job: ResolvedSpec, folds: int | None) -> list[str]:

@@ -26,10 +26,8 @@ class Remains:
 
 
 def remains_of_job(_session: Session, job: Job) -> Remains:
-    """WrongState for a job that is not over, or of a study: what the study found stands on all its jobs."""
-    lifecycle.require("delete", job.id, job.state)
-    if job.study_id is not None:
-        raise WrongState(f"job {job.id} is part of study {job.study_id}; delete that, and its jobs go with it", ["retry"])
+    """WrongState for a job that is not over, or of a study."""
+    lifecycle.require("delete", job.id, job.state, job.study_id)
     return Remains([recording.job_folder(job.id)])
 
 

@@ -163,7 +163,7 @@ def resume(session: Session, job: Job, now: datetime) -> None:
 
 
 def _move(session: Session, job: Job, action: Action, reason: str, now: datetime) -> None:
-    lifecycle.require(action, job.id, job.state)
+    lifecycle.require(action, job.id, job.state, job.study_id)
     events.move_job(session, job, lifecycle.AT_ONCE[action][job.state], reason, now)
 
 
@@ -183,7 +183,7 @@ def edit(session: Session, job: Job, patch: JobPatch, now: datetime) -> None:
 
 def retry(session: Session, job: Job, job_id: str, *, traceparent: str | None, created_by: str | None, now: datetime) -> Job:
     """Queue a job with the same spec as one that is over."""
-    lifecycle.require("retry", job.id, job.state)
+    lifecycle.require("retry", job.id, job.state, job.study_id)
     return add_all(session, [NewJob(job_id, job.dataset, job.spec, job.loss, traceparent, created_by, now, retry_of=job.id)])[0]
 
 
@@ -227,7 +227,7 @@ def _view(job: Job, place: QueueView, now: datetime) -> JobView:
         phase=job.phase,
         state_reason=job.state_reason,
         is_terminal=lifecycle.is_terminal(job.state),
-        allowed_actions=[action for action in lifecycle.allowed_actions(job.state) if action != "delete" or job.study_id is None],
+        allowed_actions=lifecycle.allowed_actions(job.state, job.study_id is not None),
         study_id=job.study_id,
         cohort_id=job.cohort_id,
         retry_of=job.retry_of,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from counterweight.contracts.evaluation import ColumnImportance
-from counterweight.reasons import reason
+from counterweight.reasons import offsets_reason, reason
 
 LOSS_NAMES = {
     "cross_entropy": "Cross-entropy",
@@ -47,13 +47,6 @@ POLICY_NAMES = {
 TOLD_OF_SUBGROUPS = ("average_precision", "recall", "precision", "specificity", "log_loss")
 TOLD_OF_SEVERAL = ("macro_average_precision", "macro_f1", "macro_recall", "accuracy", "log_loss")
 """Metrics in the table of subgroups, of two classes and of several: as many as fit beside each other."""
-
-OFFSETS_REASONS = {
-    "no_gain": "offsets gain nothing on rows they were not fitted on",
-    "too_few": "a class has fewer than 30 validation rows to fit offsets on",
-    "policy": "the policy is one for two classes",
-    "too_large": "there are too many rows and classes to search for offsets",
-}
 
 SYMBOLS = {"gamma": "γ", "alpha": "α", "tau": "τ", "beta": "β", "epsilon": "ε", "label_smoothing": "smoothing", "max_margin": "margin"}
 
@@ -150,11 +143,6 @@ def told_of_subgroups(metrics: Mapping[str, Any]) -> tuple[str, ...]:
     return TOLD_OF_SUBGROUPS if "average_precision" in metrics else TOLD_OF_SEVERAL
 
 
-def offsets_reason(code: str) -> str:
-    """Why several classes have no offsets."""
-    return OFFSETS_REASONS.get(code, words(code).lower())
-
-
 def parameters(choice: BaseModel) -> str:
     """The settings of a loss in one line: `γ 2 · α balanced`; those not in force, and words that are the default, are left out."""
     told = []
@@ -178,7 +166,7 @@ def setting(value: Any) -> str:
         return ", ".join(f"{key}: {setting(inner)}" for key, inner in value.items()) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(setting(inner) for inner in value) or "none"
-    return str(value).replace("_", " ") if str(value).isidentifier() else str(value)
+    return str(value)
 
 
 def hyphened(name: str) -> str:

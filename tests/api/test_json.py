@@ -146,8 +146,25 @@ def test_an_unknown_loss_is_answered_with_the_known_ones(api: Api) -> None:
     errors = api.submit("ds_1", loss={"kind": "focl"}).json()["errors"]
 
     assert errors[0]["message"] == (
-        "'focl' is not a loss; choose one of cross_entropy, balanced_cross_entropy, focal, logit_adjusted, balanced_softmax, ldam, poly"
+        "there is no kind 'focl'; did you mean 'focal'? Choose one of cross_entropy, balanced_cross_entropy, "
+        "focal, logit_adjusted, balanced_softmax, ldam, poly"
     )
+
+
+def test_a_misplaced_field_is_told_where_it_belongs_before_what_is_missing(api: Api) -> None:
+    problem = api.post("/api/v1/studies", json={"dataset_id": "ds_1", "losses": [{"kind": "focal"}]}).json()
+
+    assert [error["pointer"] for error in problem["errors"]] == ["/dataset_id", "/base"]
+    assert problem["detail"] == "/dataset_id: 'dataset_id' is not a field here; it is one of base (and 1 more)"
+
+
+def test_an_unknown_loss_of_a_study_is_answered_with_the_known_ones(api: Api) -> None:
+    study = {"base": {"dataset_id": "ds_1"}, "losses": [{"kind": "cross_entropy"}, {"kind": "zzz"}]}
+
+    errors = api.post("/api/v1/studies", json=study).json()["errors"]
+
+    assert errors[0]["pointer"] == "/losses/1/kind"
+    assert errors[0]["message"].startswith("there is no kind 'zzz'; choose one of cross_entropy, ")
 
 
 def test_several_wrong_fields_are_all_told(api: Api) -> None:

@@ -111,7 +111,7 @@ def test_folds_run_each_seed_on_every_fold_of_the_same_division(api: Api, databa
     ("changes", "pointer", "told"),
     [
         ({"losses": [LOSSES[0], {"kind": "focal", "gamma": -1}]}, "/losses/1/gamma", "greater than or equal to 0"),
-        ({"losses": [LOSSES[0], {"kind": "focl"}]}, "/losses/1/kind", "choose one of"),
+        ({"losses": [LOSSES[0], {"kind": "focl"}]}, "/losses/1/kind", "did you mean 'focal'? Choose one of"),
         ({"losses": [LOSSES[0], LOSSES[1], LOSSES[1]]}, "/losses/2", "same as /losses/1"),
         ({"losses": [LOSSES[0], {"kind": "focal", "alpha": {"nobody": 0.5}}]}, "/losses/1/alpha", "nobody"),
         ({"losses": []}, "/losses", "at least 1"),

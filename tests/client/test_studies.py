@@ -131,14 +131,15 @@ def test_options_override_a_study_s_file(cli: CommandLine, dataset_id: str) -> N
         (["compare", "{dataset}", "--loss", "focal:gamma=-1"], "/losses/0/gamma"),
         (["compare", "{dataset}", "--seeds", "five"], "'five'"),
         (["compare", "{dataset}", "--seeds", "1"], "2 seeds"),
-        (["compare", "{dataset}", "--seeds", "0"], "give 2 or more"),
+        (["compare", "{dataset}", "--seeds", "0"], "give 2 to 2,000"),
         (["compare", "{dataset}", "--vary", "learner.width"], "learner.width"),
         (["compare", "{dataset}", "--metric", "accurracy"], "/metric"),
         (["compare", "{dataset}", "--fail-if", "undecided"], "needs --wait"),
         (["compare", "{dataset}", "--dry-run", "--wait", "--fail-if", "undecided"], "leave --wait out"),
         (["compare", "blobs.csv", "--dry-run"], "datasets upload blobs.csv"),
         (["wait", NO_STUDY, "--fail-if", "decided"], "'decided'"),
-        (["wait", NO_STUDY, "--fail-if", "test/no_such<1"], "'test/no_such'"),
+        (["compare", "{dataset}", "--wait", "--fail-if", "test/roc_auc<1"], "choose from test/average_precision, test/ece"),
+        (["compare", "{dataset}", "--metric", "ece", "--wait", "--fail-if", "test/f1<1"], "choose from test/ece"),
     ],
 )
 @pytest.mark.usefixtures("blobs")
@@ -180,7 +181,7 @@ def test_a_file_is_uploaded_and_compared_on(cli: CommandLine) -> None:
     shown = cli.run("studies", "show", study_id)
     document = json.loads(cli.run("studies", "show", study_id, "-o", "json").stdout)
     undecided = cli.run("studies", "wait", study_id, "--quiet", "--fail-if", "undecided")
-    poor = cli.run("studies", "wait", study_id, "--quiet", "--fail-if", "test/average_precision<=1", "--fail-if", "test/roc_auc<1")
+    poor = cli.run("studies", "wait", study_id, "--quiet", "--fail-if", "test/average_precision<=1", "--fail-if", "test/ece<=1")
 
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == shown.stdout

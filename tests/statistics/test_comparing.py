@@ -68,6 +68,7 @@ def test_arms_with_the_same_predictions_are_told_to_be_identical() -> None:
     found = compare(question(), [*first, *(replace(run, arm=1) for run in first)])
 
     [comparison] = found.comparisons
+    assert [row.rank for row in found.leaderboard] == [1, 1]
     assert (comparison.difference, comparison.low, comparison.high) == (0.0, 0.0, 0.0)
     assert (comparison.p_value, comparison.p_adjusted, comparison.reason, comparison.ties) == (None, None, "identical", 5)
     assert found.verdict is not None

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 
 from counterweight.contracts.evaluation import EvaluationOptions
-from counterweight.contracts.studies import StudyMetric
+from counterweight.contracts.studies import StudyMetric, metrics_of
 from counterweight.contracts.terms import LossTerms
 from counterweight.statistics import outcomes
 from counterweight.statistics.outcomes import Outcome, PoissonWeights
 from counterweight.statistics.weighted import measure_of, value_of
-from service.domain.studies import LOWER_IS_BETTER, OVER_CLASSES, goal_of
+from service.domain.studies import LOWER_IS_BETTER, goal_of
 from service.persistence.recording import goal_of as goal_of_series
-from workers.training.measures import MACRO, measure
+from workers.training.measures import measure
 from workers.training.subject import Judged, Scored, Subject
 
 ALL: tuple[StudyMetric, ...] = get_args(StudyMetric)
-BINARY = [name for name in ALL if not name.startswith("macro_")]
-SEVERAL = [name for name in ALL if name not in OVER_CLASSES and name != "specificity"]
+BINARY, SEVERAL = metrics_of(has_several_classes=False), metrics_of(has_several_classes=True)
 
 
 def judged(classes: int, rows: int = 300, seed: int = 0) -> Judged:
@@ -52,7 +51,7 @@ def test_with_every_weight_1_they_are_the_evaluations(classes: int, names: list[
 
     found = {name: value_of(measure_of(name, outcome(of)), len(of.labels)) for name in names}
 
-    assert found == pytest.approx({name: evaluated(of)[name] for name in names}, rel=1e-12)
+    assert found == pytest.approx(evaluated(of), rel=1e-12)
 
 
 @pytest.mark.parametrize(("classes", "names"), [(2, BINARY), (4, SEVERAL)])
@@ -100,6 +99,5 @@ def test_an_outcome_that_is_not_finite_is_refused() -> None:
 
 
 def test_every_room_means_the_same_by_a_metric() -> None:
-    assert dict(OVER_CLASSES) == MACRO
     assert {name for name in ALL if goal_of_series(f"test/{name}") == "min"} == set(LOWER_IS_BETTER)
     assert goal_of("log_loss") == "min"

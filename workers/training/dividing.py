@@ -140,7 +140,9 @@ def _on_copies(features: Keys, alike: Keys, labels: Ints, parts: Parts, split: A
     notes = []
     if copies := len(alike) - len(unique(alike)):
         kept = "copies were kept in one part" if isinstance(split, StratifiedSplit) else _straddling(alike, parts)
-        notes.append(f"{copies:,} rows are exact copies of another, in features and class; {kept}")
+        notes.append(
+            f"{copies:,} {'row is an exact copy' if copies == 1 else 'rows are exact copies'} of another, in features and class; {kept}"
+        )
     if torn := _torn(features, labels):
         notes.append(f"{torn:,} rows have the features of a row of another class: no model can tell these apart")
     return notes

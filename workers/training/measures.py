@@ -7,21 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterweight.contracts.evaluation import MacroOverPresent, Metric
+from counterweight.contracts.studies import OVER_CLASSES
 from counterweight.statistics import bootstrap, decisions, exact
 from counterweight.statistics.binning import equal_mass
 from workers.training import intervals, metrics
 from workers.training.ranking import Ranking, average_precision, ranked, roc_auc
 from workers.training.reliability import bins_of, error_draws
 from workers.training.subject import Floats, Ints, Judged, Subject
-
-MACRO = {
-    "average_precision": "macro_average_precision",
-    "roc_auc": "macro_roc_auc_ovr",
-    "f1": "macro_f1",
-    "precision": "macro_precision",
-    "recall": "macro_recall",
-}
-"""Metrics of a class against the rest that are averaged over several classes, and the averages' names."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +125,7 @@ def _whole_draws(subject: Subject, judged: Judged) -> dict[str, Floats]:
 
 
 def _macro_points(subject: Subject, points: Sequence[Mapping[str, Metric]], over: Ints) -> dict[str, Metric]:
-    return {title: _mean([(subject.classes[index], points[index][name]) for index in over]) for name, title in MACRO.items()}
+    return {title: _mean([(subject.classes[index], points[index][name]) for index in over]) for name, title in OVER_CLASSES.items()}
 
 
 def _mean(of_classes: Sequence[tuple[str, Metric]]) -> Metric:
@@ -145,7 +137,7 @@ def _mean(of_classes: Sequence[tuple[str, Metric]]) -> Metric:
 
 
 def _macro_draws(draws: Sequence[Mapping[str, Floats]], over: Ints) -> dict[str, Floats]:
-    return {title: np.mean([draws[index][name] for index in over], axis=0) for name, title in MACRO.items()}
+    return {title: np.mean([draws[index][name] for index in over], axis=0) for name, title in OVER_CLASSES.items()}
 
 
 def _over_present(

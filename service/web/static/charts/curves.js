@@ -88,8 +88,8 @@ class Curves extends Figure {
       return;
     }
     if (!this.message.hidden) this.say("");
-    // Without early stopping no epoch is chosen: the last one is kept.
-    const kept = job.latest[`validation/${job.resolved?.early_stopping?.metric}`];
+    // Without early stopping no epoch is chosen: the last one is kept. Of a job that failed or was cancelled, nothing is.
+    const kept = !["failed", "cancelled"].includes(job.state) && job.latest[`validation/${job.resolved?.early_stopping?.metric}`];
     this.settings = { ...this.settings, best: kept?.best_epoch ?? null, start: firstMoment(series) };
     this.note.textContent = this.about(job);
     this.show();

@@ -119,7 +119,7 @@ class Forest extends Figure {
 
   row(pair, x, top, width) {
     const middle = top + 31;
-    const told = pair.difference === null ? reasonInWords(pair.reason) : `${signed(pair.difference)}   p ${pValue(pair.p_adjusted)}`;
+    const told = pair.difference === null ? reasonInWords(pair.reason) : `${signed(pair.difference)}   ${pair.p_adjusted === null ? reasonInWords(pair.reason) : `p ${pValue(pair.p_adjusted)}`}`;
     const isLeaders = this.kind === "leader" && pair.a === this.study.leaderboard[0].arm;
     const name = isLeaders ? `over ${pair.b}` : `${pair.a} − ${pair.b}`;
     const room = Math.floor((width - 18 - told.length * CHARACTER) / CHARACTER);
