@@ -1,7 +1,8 @@
 """Rows a second of one network's training: our loop beside the loop of PyTorch's tutorials and beside skorch, epoch by epoch in turn.
 
 The network is 30-256-256-1 (ours has an output for each of the two classes), the batch 1,024, the rows 60,000. Ours does all that it
-always does: clipping, a moving average of the weights, validation.
+always does: clipping, a moving average of the weights, validation. It is multiplied in float32 as the others are, and where a job that
+names no precision would get another, in that too.
 """
 
 import statistics
@@ -15,6 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.figures import Figure
+from counterweight.contracts.jobs import Precision
 from counterweight.contracts.loss_resolution import initial_logits
 from counterweight.contracts.losses import CrossEntropy
 from counterweight.contracts.terms import ClassCounts
@@ -24,6 +26,7 @@ from workers.training.loop import train
 from workers.training.mlp import MlpNetwork
 from workers.training.pace import Pace
 from workers.training.population import Plan
+from workers.training.precision import precision_of
 from workers.training.rows import Rows
 
 ROWS, FEATURES, WIDTH, BATCH = 60_000, 30, 256, 1024
@@ -35,12 +38,14 @@ def measure() -> list[Figure]:
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
-        ours, loader, skorch = _medians([_our_epochs(), _loader_epochs(), _skorch_epochs()])
+        precisions = list(dict.fromkeys(("float32", precision_of("auto", torch.device("cpu"), BATCH))))
+        loader, skorch, *ours = _medians([_loader_epochs(), _skorch_epochs(), *map(_our_epochs, precisions)])
     finally:
         torch.set_num_threads(before)
     return [
-        Figure("training, rows/s", _rows_per_s(ours), f"DataLoader loop {_rows_per_s(loader)}", loader / ours, 2.0),
-        Figure("training, rows/s", _rows_per_s(ours), f"skorch {_rows_per_s(skorch)}", skorch / ours, 2.2),
+        Figure(f"training in {precision}, rows/s", _rows_per_s(seconds), f"{peer} {_rows_per_s(other)}", other / seconds, wanted)
+        for precision, seconds in zip(precisions, ours, strict=True)
+        for peer, other, wanted in (("DataLoader loop", loader, 2.0), ("skorch", skorch, 2.2))
     ]
 
 
@@ -68,7 +73,7 @@ def _rows(count: int, seed: int) -> Rows:
     return Rows(torch.randn(count, FEATURES, generator=generator) + 0.5 * labels[:, None], labels)
 
 
-def _our_epochs() -> Iterator[None]:
+def _our_epochs(precision: Precision) -> Iterator[None]:
     training = _rows(ROWS, seed=0)
     counts = ClassCounts(("no", "yes"), tuple(torch.bincount(training.labels).tolist()), positive=1)
     loss = CrossEntropy()
@@ -83,7 +88,7 @@ def _our_epochs() -> Iterator[None]:
         positive=1,
     )
     network = MlpNetwork(inputs=FEATURES, classes=2, hidden=(WIDTH, WIDTH))
-    pace = Pace(epochs=1000, batch_size=BATCH, schedule="flat_cosine")
+    pace = Pace(epochs=1000, batch_size=BATCH, schedule="flat_cosine", precision=precision)
     events = train(network, [plan], pace, training, _rows(2000, seed=1), lambda _: False)
     while True:
         # The setting is the whole process's, and the others' is torch's own.
