@@ -152,6 +152,19 @@ def test_what_is_undefined_says_why(open_page: PageFactory, server: Server) -> N
     expect(page.locator("cw-roc svg")).to_be_visible()
 
 
+def test_a_number_that_is_no_probability_becomes_the_nearest_one(open_page: PageFactory, world: World) -> None:
+    page = open_page(f"/ui/jobs/{world.job_id}/evaluation")
+    box = page.get_by_label("Threshold as a number")
+
+    box.fill("2")
+    box.press("Enter")
+    expect(box).to_have_value("1")
+    box.fill("")
+    box.press("Enter")
+    expect(box).to_have_value("1")
+    expect(page.get_by_role("slider", name="Threshold", exact=True)).to_have_attribute("aria-valuetext", "1.000")
+
+
 def test_a_chart_is_read_as_a_table_and_taken_home(open_page: PageFactory, world: World) -> None:
     page = open_page(f"/ui/jobs/{world.job_id}/evaluation")
     roc = page.locator("cw-roc")

@@ -89,8 +89,14 @@ class Threshold extends HTMLElement {
 
   typed() {
     const asked = this.value.valueAsNumber;
-    if (asked >= 0 && asked <= 1) this.store.go(asked);
-    else this.refresh();
+    // What is no probability becomes the nearest one, and nothing what was there before: the box never says other than the charts.
+    if (Number.isFinite(asked)) this.store.go(Math.min(1, Math.max(0, asked)));
+    this.tellNumber();
+  }
+
+  tellNumber() {
+    const told = score(this.store.threshold);
+    this.value.value = told === "none" ? "" : String(Number(told));
   }
 
   priced() {
@@ -109,7 +115,7 @@ class Threshold extends HTMLElement {
     const { store } = this;
     const hasSteps = store.steps !== null;
     this.slider.disabled = !hasSteps;
-    if (document.activeElement !== this.value) this.value.value = score(store.threshold) === "none" ? "" : String(Number(score(store.threshold)));
+    if (document.activeElement !== this.value) this.tellNumber();
     this.value.placeholder = "none";
     const { policy, value, reason } = store.evaluation.threshold;
     const isHome = store.threshold === store.chosen;
