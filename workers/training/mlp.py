@@ -124,9 +124,11 @@ class _Hidden(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor, hidden: Tensor) -> Tensor:
+        # All in the numbers that products are made in here, and cast once: sums of two kinds would copy all outputs to the wider one and
+        # back, and the backward pass, which is outside of that, takes the same numbers.
+        weight, bias, hidden = _as_multiplied(weight, bias, hidden)
         outputs = _product(weight, hidden).add_(bias).relu_()
-        # Where products are rounded, the backward pass, which is outside of that, takes the same numbers.
-        ctx.save_for_backward(weight.to(outputs.dtype), hidden.to(outputs.dtype), outputs)
+        ctx.save_for_backward(weight, hidden, outputs)
         return outputs
 
     @staticmethod
@@ -138,6 +140,14 @@ class _Hidden(torch.autograd.Function):
         together, of_bias = gradient.reshape(sets, -1, rows), gradient.sum(2, keepdim=True)
         of_hidden = torch.bmm(weight.reshape(sets, -1, weight.shape[2]).transpose(1, 2), together) if ctx.needs_input_grad[2] else None
         return torch.bmm(together, hidden.transpose(1, 2)).view(weight.shape), of_bias, of_hidden
+
+
+def _as_multiplied(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Return tensors in the numbers that products of them are made in: rounded where autocast is on."""
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return tensors
+    return tuple(tensor.to(torch.get_autocast_dtype(device)) for tensor in tensors)
 
 
 def _product(weight: Tensor, hidden: Tensor) -> Tensor:
