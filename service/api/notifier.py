@@ -20,6 +20,9 @@ from service.persistence.tables import Event
 logger = logging.getLogger(__name__)
 
 RESTART_S = 1.0
+GATHER_S = 0.05
+"""While much changes, what comes so soon after a reading is read with what follows it: readings take the time of those who write."""
+
 HEARTBEAT_S = 10.0
 PROGRESS_S = 1.0
 MOST_AT_ONCE = 1000
@@ -32,6 +35,7 @@ class Notifier:
         self._database, self._waiting, self._feed = database, waiting, feed
         self._stop = threading.Event()
         self._position: int | None = None
+        self._read_at = 0.0
         self._progress: dict[str, Progress] = {}
         self._progress_at = 0.0
 
@@ -64,9 +68,11 @@ class Notifier:
     def _pass_on(self, subjects: frozenset[str]) -> None:
         if subjects:
             self._loop.call_soon_threadsafe(self._waiting.ring, subjects)
+        self._stop.wait(max(0.0, self._read_at + GATHER_S - time.monotonic()))
         try:
             while self._read_log() and not self._stop.is_set():
                 pass
+            self._read_at = time.monotonic()
             if time.monotonic() - self._progress_at >= PROGRESS_S:
                 self._progress_at = time.monotonic()
                 self._read_progress()
