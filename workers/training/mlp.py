@@ -143,9 +143,9 @@ class _Hidden(torch.autograd.Function):
 
 
 def _as_multiplied(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return tensors in the numbers that products of them are made in: rounded where autocast is on."""
+    """Return tensors in the numbers that products of them are made in: rounded where autocast is on, which leaves float64 alone."""
     device = tensors[0].device.type
-    if not torch.is_autocast_enabled(device):
+    if not torch.is_autocast_enabled(device) or tensors[0].dtype == torch.float64:
         return tensors
     return tuple(tensor.to(torch.get_autocast_dtype(device)) for tensor in tensors)
 
