@@ -177,6 +177,7 @@ def test_6_when_no_threshold_does_what_is_asked(cli: CommandLine, finished_job_i
     assert (found.returncode, shown.returncode) == (0, 0), found.stderr + shown.stderr
     assert float(found.stdout) == document["threshold"]["value"]
     assert f"{document['splits']['test']['metrics']['recall']['value']:.4f}" in shown.stdout
+    assert ", by max_f1" in cli.run("jobs", "show", finished_job_id).stdout
     assert (infeasible.returncode, infeasible.stdout) == (6, "")
     assert "no threshold meets what was asked" in infeasible.stderr
     assert cli.run("jobs", "operating-point", finished_job_id).returncode == 2
